@@ -1,0 +1,27 @@
+/*
+ * Every cap of the project, with its reason. A growing buffer or a reader takes
+ * its maximum from here.
+ */
+#ifndef BASE_LIMITS_H
+#define BASE_LIMITS_H
+
+enum {
+  LIM_DER_DEPTH = 16,            /* nesting of constructed values; a certificate needs 8 */
+  LIM_CERT_DER = 64 * 1024,      /* one certificate; the largest seen in public logs are about 30 KiB */
+  LIM_CSR_DER = 16 * 1024,       /* one CSR: an RSA-8192 key, 100 names of 100 bytes */
+  LIM_CERT_NAMES = 100,          /* names in one leaf; public CAs stop at 100 */
+  LIM_NAME_LEN = 253,            /* a DNS name in presentation form (RFC 1035) */
+  LIM_PEM_FILE = 4 * 1024 * 1024, /* a bundle of every public root is 250 KiB */
+  LIM_HTTP_HEAD = 16 * 1024,     /* request line and headers */
+  LIM_HTTP_HEADERS = 64,         /* header fields of one message */
+  LIM_HTTP_TARGET = 8 * 1024,    /* request target */
+  LIM_JSON_DEPTH = 32,           /* design D5 */
+  LIM_JSON_TOKENS = 64 * 1024,   /* design D5 */
+  LIM_RESPONSE = 32 * 1024 * 1024, /* one buffered reply: 500 rows of a list with long fields */
+  LIM_SIGN_BATCH = 64,           /* requests in one message to the signer (design D4) */
+  LIM_SIGN_CONTEXT = 1024,       /* opaque bytes kept beside a signature */
+  LIM_COMMAND = 1024,            /* bytes of an operator's command line (spec/auth.md 13) */
+  LIM_LOG_LINE = 8 * 1024        /* one log line; longer values are cut */
+};
+
+#endif
