@@ -21,6 +21,8 @@ enum {
   LIM_SIGN_BATCH = 64,           /* requests in one message to the signer (design D4) */
   LIM_SIGN_CONTEXT = 1024,       /* opaque bytes kept beside a signature */
   LIM_COMMAND = 1024,            /* bytes of an operator's command line (spec/auth.md 13) */
+  LIM_PATH = 1024,               /* a directory path, with its zero; longer ones are refused */
+  LIM_NAME = 256,                /* one path component, with its zero (NAME_MAX) */
   LIM_LOG_LINE = 8 * 1024        /* one log line; longer values are cut */
 };
 

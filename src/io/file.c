@@ -1,0 +1,612 @@
+#include "io/file.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/random.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+_Static_assert(LIM_NAME > NAME_MAX, "a component must fit");
+
+enum { PATH_TEXT = LIM_PATH + LIM_NAME };
+
+static void close_fd(int *fd)
+{
+  if (*fd >= 0) close(*fd);
+  *fd = -1;
+}
+#define FD_SCOPED CLEANUP(close_fd)
+
+static int32_t class_of(int err)
+{
+  switch (err) {
+    case ENOENT:
+    case ENOTDIR: return RC_NOTFOUND;
+    case EACCES:
+    case EPERM:
+    case EROFS: return RC_DENIED;
+    case EEXIST: return RC_CONFLICT;
+    case ELOOP:
+    case EISDIR: return RC_INVALID;
+    case ENOMEM: return RC_NOMEM;
+    default: return RC_IO;
+  }
+}
+
+/* Failure `err` of a step on dir/name; name may be NULL. The tail of a long path says more than its head. */
+static rc_t fail(err_t *e, int err, const char *reason, const char *dir, const char *name)
+{
+  char text[PATH_TEXT];
+  int n = snprintf(text, sizeof text, "%s%s%s", dir, name ? "/" : "", name ? name : "");
+  size_t len = n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
+  size_t cut = len < ERR_VALUE_MAX ? 0 : len - (ERR_VALUE_MAX - 1);
+
+  rc_t r = err_set(e, class_of(err), reason, NULL, strerrordesc_np(err));
+  err_value(e, text + cut, len - cut);
+  return r;
+}
+
+static rc_t refuse(err_t *e, int32_t code, const char *reason, const char *text, const char *dir, const char *name)
+{
+  rc_t r = fail(e, EINVAL, reason, dir, name);
+  if (e) {
+    e->code = code;
+    e->text = text;
+  }
+  r.code = code;
+  return r;
+}
+
+static rc_t check_name(const char *name, const char *dir, err_t *e)
+{
+  size_t n = strlen(name);
+  if (n == 0 || n >= LIM_NAME || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+    return refuse(e, RC_INVALID, "file_name", "is not a file name", dir, name);
+  return rc(RC_OK);
+}
+
+static rc_t keep_path(dir_t *d, const char *dir, const char *name, err_t *e)
+{
+  int n = snprintf(d->path, sizeof d->path, "%s%s%s", dir, name ? "/" : "", name ? name : "");
+  if (n < 0 || (size_t)n >= sizeof d->path)
+    return refuse(e, RC_FULL, "file_path", "path is too long", dir, name);
+  return rc(RC_OK);
+}
+
+/* --- directories --- */
+
+rc_t dir_open(const char *path, dir_t *ret, err_t *e)
+{
+  dir_t d = DIR_CLOSED;
+  TRY(keep_path(&d, path, NULL, e));
+  d.fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (d.fd < 0) return fail(e, errno, "file_open", path, NULL);
+  *ret = d;
+  return rc(RC_OK);
+}
+
+void dir_close(dir_t *d)
+{
+  close_fd(&d->fd);
+}
+
+rc_t dir_sync(const dir_t *d, err_t *e)
+{
+  if (fsync(d->fd) != 0) return fail(e, errno, "file_sync", d->path, NULL);
+  return rc(RC_OK);
+}
+
+bool dir_same(const dir_t *a, const dir_t *b)
+{
+  struct stat x, y;
+  return fstat(a->fd, &x) == 0 && fstat(b->fd, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+rc_t dir_lock_try(const dir_t *d, err_t *e)
+{
+  int r;
+  do r = flock(d->fd, LOCK_EX | LOCK_NB);
+  while (r != 0 && errno == EINTR);
+  if (r == 0 || errno != EWOULDBLOCK) return rc(RC_OK);
+  return refuse(e, RC_AGAIN, "file_locked", "is in use by another process", d->path, NULL);
+}
+
+/* Ours, and for us alone. */
+static rc_t tighten(const dir_t *d, err_t *e)
+{
+  struct stat st;
+  if (fstat(d->fd, &st) != 0) return fail(e, errno, "file_stat", d->path, NULL);
+  if (st.st_uid != geteuid())
+    return refuse(e, RC_DENIED, "file_owner", "must belong to the user that runs this program", d->path, NULL);
+  if ((st.st_mode & 07777) == 0700) return rc(RC_OK);
+  if (fchmod(d->fd, 0700) != 0) return fail(e, errno, "file_chmod", d->path, NULL);
+  return rc(RC_OK);
+}
+
+/* Makes the parents of path, each 0755; only the last component is private. */
+static rc_t make_parents(const char *path, err_t *e)
+{
+  char part[LIM_PATH];
+  size_t n = strlen(path);
+  for (size_t i = 1; i < n; i++) {
+    if (path[i] != '/') continue;
+    memcpy(part, path, i);
+    part[i] = '\0';
+    if (mkdir(part, 0755) == 0) {
+      /* mkdir obeys the mask; a parent must stay open to enter for its other users. */
+      if (chmod(part, 0755) != 0) return fail(e, errno, "file_chmod", part, NULL);
+    } else if (errno != EEXIST) {
+      return fail(e, errno, "file_mkdir", part, NULL);
+    }
+  }
+  return rc(RC_OK);
+}
+
+rc_t dir_private(const char *path, dir_t *ret, err_t *e)
+{
+  size_t n = strlen(path);
+  if (n == 0 || strcmp(path, ".") == 0 || strspn(path, "/") == n)
+    return refuse(e, RC_INVALID, "file_path", "is not a folder that can be made private", path, NULL);
+  if (n >= LIM_PATH) return refuse(e, RC_FULL, "file_path", "path is too long", path, NULL);
+
+  dir_t d = DIR_CLOSED;
+  rc_t r = dir_open(path, &d, e);
+  if (rc_is(r, RC_NOTFOUND)) {
+    TRY(make_parents(path, e));
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) return fail(e, errno, "file_mkdir", path, NULL);
+    r = dir_open(path, &d, e);
+  }
+  TRY(r);
+  r = tighten(&d, e);
+  if (!rc_ok(r)) {
+    dir_close(&d);
+    return r;
+  }
+  if (e) *e = (err_t){0};
+  *ret = d;
+  return rc(RC_OK);
+}
+
+rc_t dir_private_at(const dir_t *d, const char *name, dir_t *ret, err_t *e)
+{
+  dir_t sub = DIR_CLOSED;
+  TRY(check_name(name, d->path, e));
+  TRY(keep_path(&sub, d->path, name, e));
+  if (mkdirat(d->fd, name, 0700) == 0) {
+    if (fsync(d->fd) != 0) return fail(e, errno, "file_sync", d->path, NULL);
+  } else if (errno != EEXIST) {
+    return fail(e, errno, "file_mkdir", d->path, name);
+  }
+  sub.fd = openat(d->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (sub.fd < 0) return fail(e, errno, "file_open", d->path, name);
+  rc_t r = tighten(&sub, e);
+  if (!rc_ok(r)) {
+    dir_close(&sub);
+    return r;
+  }
+  *ret = sub;
+  return rc(RC_OK);
+}
+
+rc_t dir_each(const dir_t *d, rc_t (*each)(void *self, const char *name), void *self, err_t *e)
+{
+  /* A fresh description: the handle's own read position is nobody's business. */
+  int fd = openat(d->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR *s = fd >= 0 ? fdopendir(fd) : NULL;
+  if (!s) {
+    int err = errno;
+    close_fd(&fd);
+    return fail(e, err, "file_list", d->path, NULL);
+  }
+  rc_t r = rc(RC_OK);
+  for (;;) {
+    errno = 0;
+    const struct dirent *x = readdir(s);
+    if (!x) {
+      if (errno != 0) r = fail(e, errno, "file_list", d->path, NULL);
+      break;
+    }
+    if (strcmp(x->d_name, ".") == 0 || strcmp(x->d_name, "..") == 0) continue;
+    r = each(self, x->d_name);
+    if (!rc_ok(r)) break;
+  }
+  closedir(s);
+  return r;
+}
+
+rc_t dir_of(slice_t path, dir_t *ret_dir, char ret_name[LIM_NAME], err_t *e)
+{
+  char text[PATH_TEXT];
+  if (path.n >= sizeof text || path.n < 2 || path.p[0] != '/' || memchr(path.p, 0, path.n)) {
+    rc_t r = err_set(e, RC_INVALID, "file_path", NULL, "is not an absolute path of a file");
+    err_value(e, path.p, path.n);
+    return r;
+  }
+  memcpy(text, path.p, path.n);
+  text[path.n] = '\0';
+  char *slash = strrchr(text, '/');
+  const char *name = slash + 1;
+  TRY(check_name(name, slash == text ? "" : "…", e));
+  *slash = '\0';
+  if (strlen(slash == text ? "/" : text) >= LIM_PATH)
+    return refuse(e, RC_FULL, "file_path", "path is too long", text, NULL);
+  TRY(dir_open(slash == text ? "/" : text, ret_dir, e));
+  memcpy(ret_name, name, strlen(name) + 1);
+  return rc(RC_OK);
+}
+
+/* --- reading --- */
+
+static us_t us_of(struct timespec t)
+{
+  return (us_t){(int64_t)t.tv_sec * US_PER_S + t.tv_nsec / 1000};
+}
+
+rc_t file_info(const dir_t *d, const char *name, file_info_t *ret, err_t *e)
+{
+  struct stat st;
+  TRY(check_name(name, d->path, e));
+  if (fstatat(d->fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) return fail(e, errno, "file_stat", d->path, name);
+  *ret = (file_info_t){
+    .kind = S_ISREG(st.st_mode)   ? FILE_REGULAR
+            : S_ISDIR(st.st_mode) ? FILE_DIRECTORY
+            : S_ISLNK(st.st_mode) ? FILE_LINK
+                                  : FILE_OTHER,
+    .mode = st.st_mode & 07777,
+    .uid = st.st_uid,
+    .gid = st.st_gid,
+    .size = st.st_size < 0 ? 0 : (uint64_t)st.st_size,
+    .links = st.st_nlink > UINT32_MAX ? UINT32_MAX : (uint32_t)st.st_nlink,
+    .modified = us_of(st.st_mtim),
+  };
+  return rc(RC_OK);
+}
+
+/* Opens a regular file for reading; its size must be within cap. Devices and pipes must not be opened blockingly. */
+static rc_t open_regular(int dirfd, const char *name, int follow, size_t cap, const char *dir, int *ret_fd,
+                         size_t *ret_n, err_t *e)
+{
+  const char *shown = dir ? name : NULL;
+  const char *base = dir ? dir : name;
+  struct stat st;
+  FD_SCOPED int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | follow);
+  if (fd < 0 && errno == ELOOP) return refuse(e, RC_INVALID, "file_kind", "is a symbolic link", base, shown);
+  if (fd < 0) return fail(e, errno, "file_open", base, shown);
+  if (fstat(fd, &st) != 0) return fail(e, errno, "file_stat", base, shown);
+  if (!S_ISREG(st.st_mode)) return refuse(e, RC_INVALID, "file_kind", "is not a regular file", base, shown);
+  if (st.st_size < 0 || (uint64_t)st.st_size > cap) {
+    rc_t r = refuse(e, RC_FULL, "file_size", "is larger than {limit} bytes", base, shown);
+    if (e) e->limit = (int64_t)cap;
+    return r;
+  }
+  *ret_n = (size_t)st.st_size;
+  *ret_fd = fd;
+  fd = -1;
+  return rc(RC_OK);
+}
+
+/* Reads until n bytes or the end. -1 with errno on failure. */
+static ssize_t read_all(int fd, uint8_t *p, size_t n)
+{
+  size_t got = 0;
+  while (got < n) {
+    ssize_t k = read(fd, p + got, n - got);
+    if (k < 0 && errno == EINTR) continue;
+    if (k < 0) return -1;
+    if (k == 0) break;
+    got += (size_t)k;
+  }
+  return (ssize_t)got;
+}
+
+static rc_t read_into(int dirfd, const char *name, int follow, size_t cap, const char *dir, buf_t *out, err_t *e)
+{
+  FD_SCOPED int fd = -1;
+  size_t n = 0, before = out->n;
+  TRY(open_regular(dirfd, name, follow, cap, dir, &fd, &n, e));
+  if (n == 0) return rc(RC_OK);
+  uint8_t *p = buf_grow(out, n);
+  if (!p) return err_set(e, RC_NOMEM, "file_read", NULL, "out of memory");
+  ssize_t got = read_all(fd, p, n);
+  if (got < 0) {
+    int err = errno;
+    out->n = before;
+    return fail(e, err, "file_read", dir ? dir : name, dir ? name : NULL);
+  }
+  out->n = before + (size_t)got;
+  return rc(RC_OK);
+}
+
+rc_t file_read(const dir_t *d, const char *name, size_t cap, buf_t *out, err_t *e)
+{
+  TRY(check_name(name, d->path, e));
+  return read_into(d->fd, name, O_NOFOLLOW, cap, d->path, out, e);
+}
+
+rc_t file_read_path(const char *path, size_t cap, buf_t *out, err_t *e)
+{
+  return read_into(AT_FDCWD, path, 0, cap, NULL, out, e);
+}
+
+rc_t file_read_secret(const dir_t *d, const char *name, size_t cap, secret_t *ret, err_t *e)
+{
+  FD_SCOPED int fd = -1;
+  SECRET_SCOPED secret_t s = {0};
+  size_t n = 0;
+  TRY(check_name(name, d->path, e));
+  TRY(open_regular(d->fd, name, O_NOFOLLOW, cap, d->path, &fd, &n, e));
+  if (!rc_ok(secret_alloc(&s, n ? n : 1))) return err_set(e, RC_NOMEM, "file_read", NULL, "no locked memory");
+  ssize_t got = read_all(fd, s.p, n);
+  if (got < 0) return fail(e, errno, "file_read", d->path, name);
+  s.n = (size_t)got;
+  *ret = s;
+  s = (secret_t){0};
+  return rc(RC_OK);
+}
+
+/* --- writing --- */
+
+static int write_all(int fd, slice_t s)
+{
+  while (s.n > 0) {
+    ssize_t k = write(fd, s.p, s.n);
+    if (k < 0 && errno == EINTR) continue;
+    if (k < 0) return -1;
+    s = slice_sub(s, (size_t)k, s.n);
+  }
+  return 0;
+}
+
+static int give(int fd, file_attr_t attr)
+{
+  uid_t uid = attr.uid < 0 ? (uid_t)-1 : (uid_t)attr.uid;
+  gid_t gid = attr.gid < 0 ? (gid_t)-1 : (gid_t)attr.gid;
+  if (uid == (uid_t)-1 && gid == (gid_t)-1) return 0;
+  if (fchown(fd, uid, gid) == 0) return 0;
+  return geteuid() == 0 ? -1 : 0;
+}
+
+rc_t file_create(const dir_t *d, const char *name, slice_t bytes, file_attr_t attr, err_t *e)
+{
+  TRY(check_name(name, d->path, e));
+  FD_SCOPED int fd = openat(d->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (fd < 0) return fail(e, errno, "file_create", d->path, name);
+
+  const char *step = write_all(fd, bytes) != 0          ? "file_write"
+                     : give(fd, attr) != 0              ? "file_chown"
+                     : fchmod(fd, attr.mode) != 0       ? "file_chmod"
+                     : fsync(fd) != 0                   ? "file_sync"
+                                                        : NULL;
+  int err = errno;
+  int closing = close(fd);
+  fd = -1;
+  if (!step && closing != 0) {
+    step = "file_close";
+    err = errno;
+  }
+  if (!step) return rc(RC_OK);
+  rc_t r = fail(e, err, step, d->path, name);
+  unlinkat(d->fd, name, 0);
+  return r;
+}
+
+/* A hidden name beside `name` that no other run uses. */
+static rc_t temp_name(const dir_t *d, const char *name, char out[LIM_NAME], err_t *e)
+{
+  uint64_t x;
+  rng_fill(&rng_system, &x, sizeof x);
+  int n = snprintf(out, LIM_NAME, ".%.200s.%016llx.tmp", name, (unsigned long long)x);
+  if (n < 0 || n >= LIM_NAME) return refuse(e, RC_FULL, "file_name", "name is too long", d->path, name);
+  return rc(RC_OK);
+}
+
+static rc_t publish(const dir_t *d, const char *temp, const char *name, err_t *e)
+{
+  if (renameat(d->fd, temp, d->fd, name) != 0) {
+    int err = errno;
+    unlinkat(d->fd, temp, 0);
+    return fail(e, err, "file_rename", d->path, name);
+  }
+  return dir_sync(d, e);
+}
+
+rc_t file_write(const dir_t *d, const char *name, slice_t bytes, file_attr_t attr, err_t *e)
+{
+  char temp[LIM_NAME];
+  TRY(check_name(name, d->path, e));
+  TRY(temp_name(d, name, temp, e));
+  TRY(file_create(d, temp, bytes, attr, e));
+  return publish(d, temp, name, e);
+}
+
+rc_t file_rename(const dir_t *from, const char *old_name, const dir_t *to, const char *new_name, err_t *e)
+{
+  TRY(check_name(old_name, from->path, e));
+  TRY(check_name(new_name, to->path, e));
+  if (renameat(from->fd, old_name, to->fd, new_name) != 0) return fail(e, errno, "file_rename", to->path, new_name);
+  return rc(RC_OK);
+}
+
+rc_t file_point(const dir_t *d, const char *name, const char *target, err_t *e)
+{
+  char temp[LIM_NAME];
+  TRY(check_name(name, d->path, e));
+  TRY(temp_name(d, name, temp, e));
+  if (symlinkat(target, d->fd, temp) != 0) return fail(e, errno, "file_link", d->path, name);
+  return publish(d, temp, name, e);
+}
+
+rc_t file_pointee(const dir_t *d, const char *name, char *ret, size_t cap, err_t *e)
+{
+  char text[PATH_TEXT];
+  TRY(check_name(name, d->path, e));
+  ssize_t n = readlinkat(d->fd, name, text, sizeof text);
+  if (n < 0 && errno == EINVAL) return refuse(e, RC_INVALID, "file_kind", "is not a symbolic link", d->path, name);
+  if (n < 0) return fail(e, errno, "file_link", d->path, name);
+  if ((size_t)n >= cap) return refuse(e, RC_FULL, "file_link", "points at too long a name", d->path, name);
+  memcpy(ret, text, (size_t)n);
+  ret[n] = '\0';
+  return rc(RC_OK);
+}
+
+rc_t file_remove(const dir_t *d, const char *name, err_t *e)
+{
+  TRY(check_name(name, d->path, e));
+  if (unlinkat(d->fd, name, 0) != 0) return fail(e, errno, "file_remove", d->path, name);
+  return rc(RC_OK);
+}
+
+rc_t file_chmod(const dir_t *d, const char *name, uint32_t mode, err_t *e)
+{
+  FD_SCOPED int fd = -1;
+  size_t n;
+  TRY(check_name(name, d->path, e));
+  TRY(open_regular(d->fd, name, O_NOFOLLOW, SIZE_MAX, d->path, &fd, &n, e));
+  if (fchmod(fd, mode) != 0) return fail(e, errno, "file_chmod", d->path, name);
+  return rc(RC_OK);
+}
+
+/* --- growing files --- */
+
+rc_t log_file_open(const dir_t *d, const char *name, log_file_t *ret, err_t *e)
+{
+  log_file_t f = {.fd = -1};
+  dir_t shown = DIR_CLOSED;
+  TRY(check_name(name, d->path, e));
+  TRY(keep_path(&shown, d->path, name, e));
+  memcpy(f.path, shown.path, sizeof f.path);
+
+  FD_SCOPED int fd = openat(d->fd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+  struct stat st;
+  if (fd < 0) return fail(e, errno, "file_open", f.path, NULL);
+  if (fstat(fd, &st) != 0) return fail(e, errno, "file_stat", f.path, NULL);
+  if (!S_ISREG(st.st_mode)) return refuse(e, RC_INVALID, "file_kind", "is not a regular file", f.path, NULL);
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+    return refuse(e, RC_AGAIN, "file_locked", "is in use by another process", f.path, NULL);
+  TRY(dir_sync(d, e));
+  f.size = (uint64_t)st.st_size;
+  f.fd = fd;
+  fd = -1;
+  *ret = f;
+  return rc(RC_OK);
+}
+
+rc_t log_file_append(log_file_t *f, slice_t bytes, err_t *e)
+{
+  uint64_t at = f->size;
+  slice_t rest = bytes;
+  while (rest.n > 0) {
+    ssize_t k = pwrite(f->fd, rest.p, rest.n, (off_t)at);
+    if (k < 0 && errno == EINTR) continue;
+    if (k < 0) {
+      int err = errno;
+      rc_t r = fail(e, err, "file_write", f->path, NULL);
+      /* Best effort: a torn tail is what readers tolerate anyway, and the next append overwrites it. */
+      if (ftruncate(f->fd, (off_t)f->size) != 0) return r;
+      return r;
+    }
+    at += (uint64_t)k;
+    rest = slice_sub(rest, (size_t)k, rest.n);
+  }
+  f->size = at;
+  return rc(RC_OK);
+}
+
+rc_t log_file_sync(log_file_t *f, err_t *e)
+{
+  if (fdatasync(f->fd) != 0) return fail(e, errno, "file_sync", f->path, NULL);
+  return rc(RC_OK);
+}
+
+rc_t log_file_read(const log_file_t *f, uint64_t offset, void *out, size_t n, size_t *ret_n, err_t *e)
+{
+  size_t got = 0;
+  while (got < n) {
+    ssize_t k = pread(f->fd, (uint8_t *)out + got, n - got, (off_t)(offset + got));
+    if (k < 0 && errno == EINTR) continue;
+    if (k < 0) return fail(e, errno, "file_read", f->path, NULL);
+    if (k == 0) break;
+    got += (size_t)k;
+  }
+  *ret_n = got;
+  return rc(RC_OK);
+}
+
+rc_t log_file_cut(log_file_t *f, uint64_t size, err_t *e)
+{
+  if (size > f->size) return refuse(e, RC_INVALID, "file_cut", "cannot grow by cutting", f->path, NULL);
+  if (ftruncate(f->fd, (off_t)size) != 0) return fail(e, errno, "file_cut", f->path, NULL);
+  f->size = size;
+  return rc(RC_OK);
+}
+
+void log_file_close(log_file_t *f)
+{
+  close_fd(&f->fd);
+}
+
+/* --- users --- */
+
+enum { ACCOUNT_NAME = 64, ACCOUNT_BUFFER = 16 * 1024 };
+
+/* A decimal id in range, or false. */
+static bool numeric_id(slice_t name, uint32_t *ret)
+{
+  int64_t v;
+  if (!rc_ok(slice_i64(name, &v)) || v > (int64_t)UINT32_MAX - 1) return false;
+  *ret = (uint32_t)v;
+  return true;
+}
+
+static rc_t unknown(err_t *e, const char *text, slice_t name)
+{
+  rc_t r = err_set(e, RC_NOTFOUND, "account_unknown", NULL, text);
+  err_value(e, name.p, name.n);
+  return r;
+}
+
+rc_t user_find(slice_t name, uint32_t *ret, err_t *e)
+{
+  char text[ACCOUNT_NAME];
+  struct passwd pw, *found = NULL;
+  if (numeric_id(name, ret)) return rc(RC_OK);
+  if (name.n == 0 || name.n >= sizeof text) return unknown(e, "no such user", name);
+  memcpy(text, name.p, name.n);
+  text[name.n] = '\0';
+  MEM_SCOPED void *room = mem_alloc(ACCOUNT_BUFFER);
+  if (!room) return err_set(e, RC_NOMEM, "account_unknown", NULL, "out of memory");
+  if (getpwnam_r(text, &pw, room, ACCOUNT_BUFFER, &found) != 0 || !found) return unknown(e, "no such user", name);
+  *ret = pw.pw_uid;
+  return rc(RC_OK);
+}
+
+rc_t group_find(slice_t name, uint32_t *ret, err_t *e)
+{
+  char text[ACCOUNT_NAME];
+  struct group gr, *found = NULL;
+  if (numeric_id(name, ret)) return rc(RC_OK);
+  if (name.n == 0 || name.n >= sizeof text) return unknown(e, "no such group", name);
+  memcpy(text, name.p, name.n);
+  text[name.n] = '\0';
+  MEM_SCOPED void *room = mem_alloc(ACCOUNT_BUFFER);
+  if (!room) return err_set(e, RC_NOMEM, "account_unknown", NULL, "out of memory");
+  if (getgrnam_r(text, &gr, room, ACCOUNT_BUFFER, &found) != 0 || !found) return unknown(e, "no such group", name);
+  *ret = gr.gr_gid;
+  return rc(RC_OK);
+}
+
+void process_private(void)
+{
+  umask(077);
+  CHECK(prctl(PR_SET_DUMPABLE, 0) == 0);
+}

@@ -1,0 +1,201 @@
+#include "io/proc.h"
+
+#include "base/limits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { TICK_MS = 1000, CHUNK = 4096 };
+
+/* What a daemon started by the command may see of us: nothing but where programs are. */
+static const char *const environment[] = {
+  "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "HOME=/", NULL};
+
+static const char *const folders[] = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"};
+
+static void close_fd(int *fd)
+{
+  if (*fd >= 0) close(*fd);
+  *fd = -1;
+}
+#define FD_SCOPED CLEANUP(close_fd)
+
+static rc_t fail(err_t *e, int err, const char *reason, const char *program)
+{
+  int32_t code = err == ENOENT ? RC_NOTFOUND : err == EACCES ? RC_DENIED : RC_IO;
+  rc_t r = err_set(e, code, reason, NULL, strerrordesc_np(err));
+  err_value(e, program, strlen(program));
+  return r;
+}
+
+/* Path of the program: as given when it has a slash, else from the fixed folders. */
+static rc_t find_program(const char *name, char out[LIM_PATH], err_t *e)
+{
+  if (strchr(name, '/')) {
+    if (strlen(name) >= LIM_PATH) return fail(e, ENAMETOOLONG, "proc_start", name);
+    memcpy(out, name, strlen(name) + 1);
+    return rc(RC_OK);
+  }
+  for (size_t i = 0; i < COUNT_OF(folders); i++) {
+    int n = snprintf(out, LIM_PATH, "%s/%s", folders[i], name);
+    if (n > 0 && n < LIM_PATH && access(out, X_OK) == 0) return rc(RC_OK);
+  }
+  return fail(e, ENOENT, "proc_start", name);
+}
+
+/* In the child, between fork and exec: async-signal-safe calls only. Returns only by failing. */
+static void become(const char *program, const char *const *argv, int output)
+{
+  sigset_t none;
+  int null = open("/dev/null", O_RDONLY);
+  if (null < 0 || setpgid(0, 0) != 0) return;
+  if (dup2(null, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0) return;
+  umask(022);
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  for (int s = 1; s < NSIG; s++) {
+    if (s != SIGKILL && s != SIGSTOP) signal(s, SIG_DFL);
+  }
+  execve(program, (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)environment);
+}
+
+/* Forks; the child's exec error, if any, comes back through a pipe that exec closes. */
+static rc_t start(const char *program, const char *const *argv, int output, pid_t *ret_pid, err_t *e)
+{
+  int report[2];
+  if (pipe2(report, O_CLOEXEC) != 0) return fail(e, errno, "proc_start", program);
+  FD_SCOPED int rd = report[0];
+  FD_SCOPED int wr = report[1];
+
+  pid_t pid = fork();
+  if (pid < 0) return fail(e, errno, "proc_start", program);
+  if (pid == 0) {
+    become(program, argv, output);
+    int err = errno;
+    ssize_t n = write(wr, &err, sizeof err);
+    _exit(n == (ssize_t)sizeof err ? 127 : 126);
+  }
+  close_fd(&wr);
+  setpgid(pid, pid); /* also from here, so that the group exists before a kill */
+  int err = 0;
+  ssize_t n;
+  do n = read(rd, &err, sizeof err);
+  while (n < 0 && errno == EINTR);
+  if (n == (ssize_t)sizeof err) {
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+    }
+    return fail(e, err, "proc_start", program);
+  }
+  *ret_pid = pid;
+  return rc(RC_OK);
+}
+
+/* Takes what the pipe has now; false at its end. What is over the cap is read and dropped, so the child never blocks. */
+static bool drain(int fd, buf_t *out)
+{
+  uint8_t chunk[CHUNK];
+  for (;;) {
+    ssize_t n = read(fd, chunk, sizeof chunk);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno == EAGAIN;
+    if (n == 0) return false;
+    size_t room = out->cap - out->n;
+    buf_put(out, slice_of(chunk, (size_t)n < room ? (size_t)n : room));
+  }
+}
+
+/* Waits for the end or the deadline, draining and ticking. */
+static void attend(const proc_spec_t *spec, pid_t pid, int pidfd, int output, buf_t *out, proc_result_t *r)
+{
+  int64_t end = time_mono_us(spec->time) + spec->deadline_ms * 1000;
+  int64_t next_tick = time_mono_us(spec->time) + TICK_MS * 1000;
+  struct pollfd p[2] = {{.fd = pidfd, .events = POLLIN}, {.fd = output, .events = POLLIN}};
+  while (p[0].revents == 0) {
+    int64_t now = time_mono_us(spec->time);
+    if (now >= next_tick) {
+      if (spec->tick) spec->tick(spec->self);
+      next_tick = now + TICK_MS * 1000;
+    }
+    if (now >= end) {
+      r->timed_out = true;
+      kill(-pid, SIGKILL);
+      break;
+    }
+    int64_t wait_us = (end < next_tick ? end : next_tick) - now;
+    int n = poll(p, 2, (int)(wait_us / 1000) + 1);
+    if (n <= 0) {
+      p[0].revents = p[1].revents = 0;
+      continue;
+    }
+    if (p[1].revents != 0 && !drain(output, out)) p[1].fd = -1;
+  }
+}
+
+rc_t proc_run(const proc_spec_t *spec, buf_t *out, proc_result_t *ret, err_t *e)
+{
+  char program[LIM_PATH];
+  int ends[2];
+  pid_t pid = -1;
+  proc_result_t r = {.exit_code = -1};
+  TRY(find_program(spec->argv[0], program, e));
+  if (pipe2(ends, O_CLOEXEC) != 0) return fail(e, errno, "proc_start", program);
+  FD_SCOPED int rd = ends[0];
+  FD_SCOPED int wr = ends[1];
+  TRY(start(program, spec->argv, wr, &pid, e));
+  close_fd(&wr);
+  if (fcntl(rd, F_SETFL, O_NONBLOCK) != 0) r.timed_out = true;
+  FD_SCOPED int pidfd = pidfd_open(pid, 0);
+  if (pidfd < 0 || r.timed_out) {
+    kill(-pid, SIGKILL);
+    r.timed_out = true;
+  } else {
+    attend(spec, pid, pidfd, rd, out, &r);
+  }
+
+  int status = 0;
+  pid_t got;
+  do got = waitpid(pid, &status, 0);
+  while (got < 0 && errno == EINTR);
+  drain(rd, out);
+  if (got != pid) return fail(e, errno, "proc_wait", program);
+  if (WIFEXITED(status)) r.exit_code = WEXITSTATUS(status);
+  if (WIFSIGNALED(status)) r.signal = WTERMSIG(status);
+  *ret = r;
+  return rc(RC_OK);
+}
+
+rc_t proc_split(slice_t command, arena_t *a, const char *ret_argv[PROC_ARGS + 1], err_t *e)
+{
+  static const char banned[] = ";|&$`(){}<>\\\"'\r\n";
+  if (command.n > LIM_COMMAND)
+    return err_limit(e, RC_FULL, "command_length", NULL, "must be at most {limit} bytes", LIM_COMMAND);
+  for (size_t i = 0; i < command.n; i++) {
+    uint8_t c = command.p[i];
+    if (c != 0 && !memchr(banned, c, sizeof banned - 1)) continue;
+    rc_t r = err_set(e, RC_INVALID, "command_characters", NULL, "must not contain shell metacharacters");
+    err_value(e, command.p + i, 1);
+    return r;
+  }
+  size_t n = 0;
+  for (size_t i = 0; i < command.n;) {
+    size_t from = i;
+    while (i < command.n && command.p[i] != ' ' && command.p[i] != '\t') i++;
+    if (i > from) {
+      if (n == PROC_ARGS) return err_limit(e, RC_FULL, "command_words", NULL, "must be at most {limit} words", PROC_ARGS);
+      char *word = arena_text(a, slice_sub(command, from, i - from));
+      if (!word) return err_set(e, RC_NOMEM, "command_words", NULL, "out of memory");
+      ret_argv[n++] = word;
+    }
+    i++;
+  }
+  if (n == 0) return err_set(e, RC_INVALID, "command_empty", NULL, "must name a program");
+  ret_argv[n] = NULL;
+  return rc(RC_OK);
+}
