@@ -7,12 +7,11 @@
 #include "base/slice.h"
 
 typedef enum setting_type {
-  ST_TEXT,       /* slice_t, verbatim */
-  ST_BOOL,       /* bool; true 1 yes / false 0 no, any case, else refused */
+  ST_TEXT,       /* slice_t, verbatim; secret_t when SF_SECRET */
+  ST_BOOL,       /* bool; true 1 yes t on / false 0 no f off, any case, else refused */
   ST_INT,        /* int64_t */
-  ST_REAL,       /* double */
-  ST_DURATION_S, /* int64_t microseconds; Go duration grammar (spec/config.md 1) */
-  ST_LIST,       /* texts: slice_t array on the snapshot */
+  ST_DURATION,   /* int64_t microseconds; Go duration grammar (spec/config.md 1) */
+  ST_LIST,       /* texts_t: split on commas, items trimmed, empty ones dropped */
   ST_ENUM        /* slice_t, one of values */
 } setting_type_t;
 
@@ -24,14 +23,16 @@ enum setting_flag {
 enum setting_program { SP_SERVER = 1, SP_AGENT = 2, SP_CLI = 4, SP_SIGNER = 8 };
 
 typedef struct setting {
+  const char *env;      /* "CERTCTL_SERVER_PORT" */
   const char *name;     /* without CERTCTL_ */
   setting_type_t type;
   uint32_t flags;
   uint32_t programs;    /* bits of setting_program */
   uint32_t offset;      /* of the member in conf_t */
   const char *def;      /* text form; NULL = empty */
-  double min, max;      /* ST_INT, ST_REAL, ST_DURATION_S (seconds); both 0 = any */
-  const char *const *values;
+  int64_t min, max;     /* ST_INT, ST_DURATION (seconds); both 0 = any */
+  const char *const *values; /* ST_ENUM: NULL-terminated */
+  const char *rule;     /* what is accepted, completing "<name> …": "must be an integer from 1 to 65535"; NULL = any text */
   const char *flag;     /* command-line flag of agent and CLI, without dashes; NULL = none */
   const char *help;
 } setting_t;
