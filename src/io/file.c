@@ -67,6 +67,34 @@ static rc_t refuse(err_t *e, int32_t code, const char *reason, const char *text,
   return r;
 }
 
+/* Tests: changes that still succeed, then failures; -1 is off. */
+static _Thread_local long faults_after = -1;
+static _Thread_local bool faults_stay;
+
+void file_fail_after(long n, bool and_all_later)
+{
+  faults_after = n;
+  faults_stay = and_all_later;
+}
+
+/* True when this change is the one to fail. */
+static bool fault(void)
+{
+  if (faults_after < 0) return false;
+  if (faults_after > 0) {
+    faults_after--;
+    return false;
+  }
+  if (!faults_stay) faults_after = -1;
+  errno = ENOSPC;
+  return true;
+}
+
+bool file_is_failing(void)
+{
+  return faults_after == 0 && faults_stay;
+}
+
 static rc_t check_name(const char *name, const char *dir, err_t *e)
 {
   size_t n = strlen(name);
@@ -102,7 +130,7 @@ void dir_close(dir_t *d)
 
 rc_t dir_sync(const dir_t *d, err_t *e)
 {
-  if (fsync(d->fd) != 0) return fail(e, errno, "file_sync", d->path, NULL);
+  if (fault() || fsync(d->fd) != 0) return fail(e, errno, "file_sync", d->path, NULL);
   return rc(RC_OK);
 }
 
@@ -372,21 +400,21 @@ static int give(int fd, file_attr_t attr)
   uid_t uid = attr.uid < 0 ? (uid_t)-1 : (uid_t)attr.uid;
   gid_t gid = attr.gid < 0 ? (gid_t)-1 : (gid_t)attr.gid;
   if (uid == (uid_t)-1 && gid == (gid_t)-1) return 0;
-  if (fchown(fd, uid, gid) == 0) return 0;
-  return geteuid() == 0 ? -1 : 0;
+  return fchown(fd, uid, gid);
 }
 
 rc_t file_create(const dir_t *d, const char *name, slice_t bytes, file_attr_t attr, err_t *e)
 {
   TRY(check_name(name, d->path, e));
+  if (fault()) return fail(e, errno, "file_create", d->path, name);
   FD_SCOPED int fd = openat(d->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0) return fail(e, errno, "file_create", d->path, name);
 
-  const char *step = write_all(fd, bytes) != 0          ? "file_write"
-                     : give(fd, attr) != 0              ? "file_chown"
-                     : fchmod(fd, attr.mode) != 0       ? "file_chmod"
-                     : fsync(fd) != 0                   ? "file_sync"
-                                                        : NULL;
+  const char *step = fault() || write_all(fd, bytes) != 0 ? "file_write"
+                     : give(fd, attr) != 0                ? "file_chown"
+                     : fchmod(fd, attr.mode) != 0         ? "file_chmod"
+                     : fault() || fsync(fd) != 0          ? "file_sync"
+                                                          : NULL;
   int err = errno;
   int closing = close(fd);
   fd = -1;
@@ -396,7 +424,7 @@ rc_t file_create(const dir_t *d, const char *name, slice_t bytes, file_attr_t at
   }
   if (!step) return rc(RC_OK);
   rc_t r = fail(e, err, step, d->path, name);
-  unlinkat(d->fd, name, 0);
+  if (!fault()) unlinkat(d->fd, name, 0);
   return r;
 }
 
@@ -412,9 +440,9 @@ static rc_t temp_name(const dir_t *d, const char *name, char out[LIM_NAME], err_
 
 static rc_t publish(const dir_t *d, const char *temp, const char *name, err_t *e)
 {
-  if (renameat(d->fd, temp, d->fd, name) != 0) {
+  if (fault() || renameat(d->fd, temp, d->fd, name) != 0) {
     int err = errno;
-    unlinkat(d->fd, temp, 0);
+    if (!fault()) unlinkat(d->fd, temp, 0);
     return fail(e, err, "file_rename", d->path, name);
   }
   return dir_sync(d, e);
@@ -433,7 +461,7 @@ rc_t file_rename(const dir_t *from, const char *old_name, const dir_t *to, const
 {
   TRY(check_name(old_name, from->path, e));
   TRY(check_name(new_name, to->path, e));
-  if (renameat(from->fd, old_name, to->fd, new_name) != 0) return fail(e, errno, "file_rename", to->path, new_name);
+  if (fault() || renameat(from->fd, old_name, to->fd, new_name) != 0) return fail(e, errno, "file_rename", to->path, new_name);
   return rc(RC_OK);
 }
 
@@ -442,7 +470,7 @@ rc_t file_point(const dir_t *d, const char *name, const char *target, err_t *e)
   char temp[LIM_NAME];
   TRY(check_name(name, d->path, e));
   TRY(temp_name(d, name, temp, e));
-  if (symlinkat(target, d->fd, temp) != 0) return fail(e, errno, "file_link", d->path, name);
+  if (fault() || symlinkat(target, d->fd, temp) != 0) return fail(e, errno, "file_link", d->path, name);
   return publish(d, temp, name, e);
 }
 
@@ -462,7 +490,7 @@ rc_t file_pointee(const dir_t *d, const char *name, char *ret, size_t cap, err_t
 rc_t file_remove(const dir_t *d, const char *name, err_t *e)
 {
   TRY(check_name(name, d->path, e));
-  if (unlinkat(d->fd, name, 0) != 0) return fail(e, errno, "file_remove", d->path, name);
+  if (fault() || unlinkat(d->fd, name, 0) != 0) return fail(e, errno, "file_remove", d->path, name);
   return rc(RC_OK);
 }
 
@@ -472,7 +500,7 @@ rc_t file_chmod(const dir_t *d, const char *name, uint32_t mode, err_t *e)
   size_t n;
   TRY(check_name(name, d->path, e));
   TRY(open_regular(d->fd, name, O_NOFOLLOW, SIZE_MAX, d->path, &fd, &n, e));
-  if (fchmod(fd, mode) != 0) return fail(e, errno, "file_chmod", d->path, name);
+  if (fault() || fchmod(fd, mode) != 0) return fail(e, errno, "file_chmod", d->path, name);
   return rc(RC_OK);
 }
 

@@ -92,9 +92,9 @@ MUST rc_t file_read_secret(const dir_t *d, const char *name, size_t cap, secret_
 
 /*
  * Writes a new file and fsyncs it: exclusive creation as 0600, then owner, then
- * mode, so that it is never wider than asked. On failure nothing stays. A
- * chown that the system refuses is an error for root only (an ordinary user
- * cannot give files away). The name is durable after dir_sync.
+ * mode, so that it is never wider than asked. On failure nothing stays. An
+ * owner or group that the system does not let us give is an error. The name is
+ * durable after dir_sync.
  */
 MUST rc_t file_create(const dir_t *d, const char *name, slice_t bytes, file_attr_t attr, err_t *e);
 
@@ -146,6 +146,15 @@ MUST rc_t group_find(slice_t name, uint32_t *ret, err_t *e);
  * (at most LIM_NAME bytes, no "." or ".."). RC_INVALID for other paths.
  */
 MUST rc_t dir_of(slice_t path, dir_t *ret_dir, char ret_name[LIM_NAME], err_t *e);
+
+/*
+ * Tests only: let n more changes of this thread (creations, writes, syncs,
+ * renames, removals) succeed, then fail one with ENOSPC; with and_all_later
+ * every one after it fails too, which leaves the disk as a kill at that
+ * instruction would. n < 0 switches it off.
+ */
+void file_fail_after(long n, bool and_all_later);
+bool file_is_failing(void); /* the "killed" state has been reached */
 
 /* Process-wide file creation mask 077, and no core dump or tracing by others of the same user. */
 void process_private(void);
