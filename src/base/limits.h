@@ -24,6 +24,7 @@ enum {
   LIM_HTTP_CHUNK_EXTRA = 4 * 1024, /* extensions and trailers of one chunked body, all dropped */
   LIM_JSON_DEPTH = 32,           /* design D5 */
   LIM_JSON_TOKENS = 64 * 1024,   /* design D5 */
+  LIM_JSON_FIELD = 64 * 1024,    /* one JSON column whose table row states no limit; a connector's configuration is under 4 KiB */
   LIM_RESPONSE = 32 * 1024 * 1024, /* one buffered reply: 500 rows of a list with long fields */
   LIM_SIGN_BATCH = 64,           /* requests in one message to the signer (design D4) */
   LIM_SIGN_CONTEXT = 1024,       /* opaque bytes kept beside a signature */
@@ -35,6 +36,11 @@ enum {
   LIM_COMMAND = 1024,            /* bytes of an operator's command line (spec/auth.md 13) */
   LIM_PATH = 1024,               /* a directory path, with its zero; longer ones are refused */
   LIM_NAME = 256,                /* one path component, with its zero (NAME_MAX) */
+  LIM_SETTING = 64 * 1024,       /* one value in the environment; a list of 1,000 API keys */
+  LIM_CONF_ARENA = 1024 * 1024,  /* all settings together; the kernel takes 2 MiB of arguments and environment */
+  LIM_API_KEYS = 1000,           /* keys in the environment; more belong in the store */
+  LIM_KEY_NAME = 255,            /* name of an API key, as its column */
+  LIM_CONF_WARNINGS = 64,        /* warnings of one start; more say nothing new */
   LIM_LOG_LINE = 8 * 1024        /* one log line; longer values are cut */
 };
 

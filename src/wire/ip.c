@@ -1,0 +1,189 @@
+#include "wire/ip.h"
+
+#include "base/check.h"
+
+#include <stdio.h>
+
+/* "a.b.c.d", each 0 to 255 without leading zeros. */
+static bool parse_v4(slice_t s, uint8_t out[4])
+{
+  size_t i = 0;
+  for (int k = 0; k < 4; k++) {
+    if (k > 0 && (i >= s.n || s.p[i++] != '.')) return false;
+    size_t start = i;
+    unsigned v = 0;
+    while (i < s.n && i - start < 3 && s.p[i] >= '0' && s.p[i] <= '9') v = v * 10 + (unsigned)(s.p[i++] - '0');
+    if (i == start || v > 255 || (i - start > 1 && s.p[start] == '0')) return false;
+    out[k] = (uint8_t)v;
+  }
+  return i == s.n;
+}
+
+static int hex_digit(uint8_t c)
+{
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+/* One to four hex digits, all of s. */
+static bool parse_group(slice_t s, uint8_t out[2])
+{
+  unsigned v = 0;
+  if (s.n < 1 || s.n > 4) return false;
+  for (size_t i = 0; i < s.n; i++) {
+    int d = hex_digit(s.p[i]);
+    if (d < 0) return false;
+    v = v << 4 | (unsigned)d;
+  }
+  out[0] = (uint8_t)(v >> 8);
+  out[1] = (uint8_t)v;
+  return true;
+}
+
+/*
+ * Colon-separated groups (RFC 4291 2.2), the last of which may be a dotted quad
+ * when `quad`. Returns the bytes written to out, at most 16, or -1; "" is none.
+ */
+static int parse_groups(slice_t s, bool quad, uint8_t out[16])
+{
+  int n = 0;
+  slice_t rest = s, part;
+  while (s.n && slice_split(&rest, ':', &part)) {
+    if (n > 14) return -1;
+    if (quad && !rest.p && slice_find(part, '.') < part.n) {
+      if (n > 12 || !parse_v4(part, out + n)) return -1;
+      n += 4;
+    } else {
+      if (!parse_group(part, out + n)) return -1;
+      n += 2;
+    }
+  }
+  return n;
+}
+
+/* Index of "::" in s, or s.n. */
+static size_t find_gap(slice_t s)
+{
+  for (size_t i = 0; i + 1 < s.n; i++)
+    if (s.p[i] == ':' && s.p[i + 1] == ':') return i;
+  return s.n;
+}
+
+static bool parse_v6(slice_t s, uint8_t out[16])
+{
+  uint8_t head[16] = {0}, tail[16] = {0};
+  size_t gap = find_gap(s);
+  if (gap == s.n) return parse_groups(s, true, out) == 16;
+  int h = parse_groups(slice_sub(s, 0, gap), false, head);
+  int t = parse_groups(slice_sub(s, gap + 2, s.n), true, tail);
+  if (h < 0 || t < 0 || h + t > 14) return false; /* the gap stands for one group at least */
+  memset(out, 0, 16);
+  memcpy(out, head, (size_t)h);
+  memcpy(out + 16 - t, tail, (size_t)t);
+  return true;
+}
+
+rc_t ip_parse(slice_t s, ip_t *ret)
+{
+  ip_t out = {.n = slice_find(s, ':') < s.n ? 16 : 4};
+  if (!(out.n == 16 ? parse_v6(s, out.b) : parse_v4(s, out.b))) return rc(RC_SYNTAX);
+  *ret = out;
+  return rc(RC_OK);
+}
+
+/* Longest run of at least two zero groups, the first of equals (RFC 5952 4.2). */
+static void longest_zeros(const uint16_t g[8], int *ret_at, int *ret_n)
+{
+  *ret_at = -1;
+  *ret_n = 1;
+  for (int i = 0; i < 8;) {
+    int k = i;
+    while (k < 8 && g[k] == 0) k++;
+    if (k - i > *ret_n) {
+      *ret_at = i;
+      *ret_n = k - i;
+    }
+    i = k > i ? k : i + 1;
+  }
+}
+
+static size_t format_v4(const uint8_t b[4], char *out, size_t cap)
+{
+  return (size_t)snprintf(out, cap, "%u.%u.%u.%u", b[0], b[1], b[2], b[3]);
+}
+
+static size_t format_v6(const uint8_t b[16], char out[IP_TEXT_MAX])
+{
+  static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+  uint16_t g[8];
+  int at, zeros;
+  size_t n = 0;
+  if (memcmp(b, mapped, 12) == 0) { /* RFC 5952 5 */
+    n = (size_t)snprintf(out, IP_TEXT_MAX, "::ffff:");
+    return n + format_v4(b + 12, out + n, IP_TEXT_MAX - n);
+  }
+  for (int i = 0; i < 8; i++) g[i] = (uint16_t)(b[2 * i] << 8 | b[2 * i + 1]);
+  longest_zeros(g, &at, &zeros);
+  for (int i = 0; i < 8; i++) {
+    if (i == at) {
+      n += (size_t)snprintf(out + n, IP_TEXT_MAX - n, "::");
+      i += zeros - 1;
+      continue;
+    }
+    bool colon = i > 0 && i != at + zeros;
+    if (at < 0) colon = i > 0;
+    n += (size_t)snprintf(out + n, IP_TEXT_MAX - n, "%s%x", colon ? ":" : "", g[i]);
+  }
+  return n;
+}
+
+size_t ip_format(const ip_t *ip, char out[IP_TEXT_MAX])
+{
+  CHECK(ip->n == 4 || ip->n == 16);
+  return ip->n == 4 ? format_v4(ip->b, out, IP_TEXT_MAX) : format_v6(ip->b, out);
+}
+
+/* Mask of the bits of byte i that belong to a prefix of `bits`. */
+static uint8_t prefix_mask(unsigned bits, unsigned i)
+{
+  if (bits >= 8 * (i + 1)) return 0xff;
+  if (bits <= 8 * i) return 0;
+  return (uint8_t)(0xff00 >> (bits - 8 * i));
+}
+
+rc_t cidr_parse(slice_t s, cidr_t *ret)
+{
+  cidr_t out;
+  int64_t bits;
+  size_t slash = slice_find(s, '/');
+  slice_t tail = slash < s.n ? slice_sub(s, slash + 1, s.n) : S("");
+  TRY(ip_parse(slice_sub(s, 0, slash), &out.ip));
+  if (tail.n == 0 || tail.n > 3 || (tail.n > 1 && tail.p[0] == '0') || !rc_ok(slice_i64(tail, &bits))) return rc(RC_SYNTAX);
+  if (bits > 8 * out.ip.n) return rc(RC_SYNTAX);
+  out.bits = (uint8_t)bits;
+  for (unsigned i = 0; i < out.ip.n; i++)
+    if (out.ip.b[i] & ~prefix_mask(out.bits, i)) return rc(RC_INVALID);
+  *ret = out;
+  return rc(RC_OK);
+}
+
+size_t cidr_format(const cidr_t *c, char out[CIDR_TEXT_MAX])
+{
+  size_t n = ip_format(&c->ip, out);
+  return n + (size_t)snprintf(out + n, CIDR_TEXT_MAX - n, "/%u", c->bits);
+}
+
+bool cidr_contains(const cidr_t *c, const ip_t *ip)
+{
+  if (c->ip.n != ip->n) return false;
+  for (unsigned i = 0; i < ip->n; i++)
+    if ((c->ip.b[i] ^ ip->b[i]) & prefix_mask(c->bits, i)) return false;
+  return true;
+}
+
+bool ip_eq(const ip_t *a, const ip_t *b)
+{
+  return a->n == b->n && memcmp(a->b, b->b, a->n) == 0;
+}
