@@ -128,6 +128,8 @@ typedef struct log_file {
 
 /* Opens or creates (0600, directory synced); only one process at a time (flock, else RC_AGAIN). */
 MUST rc_t log_file_open(const dir_t *d, const char *name, log_file_t *ret, err_t *e);
+/* Opens an existing one to read while its writer goes on: no lock; `size` is what it was at the opening. */
+MUST rc_t log_file_view(const dir_t *d, const char *name, log_file_t *ret, err_t *e);
 /* Adds bytes at the end; on failure the file is cut back to what it was. Not yet durable. */
 MUST rc_t log_file_append(log_file_t *f, slice_t bytes, err_t *e);
 /* fdatasync: all that was appended is durable. After a failure the file must be reopened and reread. */
