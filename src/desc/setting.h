@@ -11,7 +11,6 @@ typedef enum setting_type {
   ST_BOOL,       /* bool; true 1 yes t on / false 0 no f off, any case, else refused */
   ST_INT,        /* int64_t */
   ST_DURATION,   /* int64_t microseconds; Go duration grammar (spec/config.md 1) */
-  ST_LIST,       /* texts_t: split on commas, items trimmed, empty ones dropped */
   ST_ENUM        /* slice_t, one of values */
 } setting_type_t;
 
