@@ -41,6 +41,8 @@ enum {
   LIM_API_KEYS = 1000,           /* keys in the environment; more belong in the store */
   LIM_KEY_NAME = 255,            /* name of an API key, as its column */
   LIM_CONF_WARNINGS = 64,        /* warnings of one start; more say nothing new */
+  LIM_DEPLOY_REPORT = 4 * 1024,  /* text about one deployment; it becomes a job's error */
+  LIM_COMMAND_OUTPUT = 2 * 1024, /* of an operator's command, kept for that text */
   LIM_LOG_LINE = 8 * 1024        /* one log line; longer values are cut */
 };
 

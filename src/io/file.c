@@ -465,6 +465,25 @@ rc_t file_rename(const dir_t *from, const char *old_name, const dir_t *to, const
   return rc(RC_OK);
 }
 
+static rc_t copy(const dir_t *d, const char *name, const char *new_name, err_t *e)
+{
+  file_info_t i;
+  SECRET_SCOPED secret_t bytes = {0};
+  TRY(file_info(d, name, &i, e));
+  TRY(file_read_secret(d, name, LIM_PEM_FILE, &bytes, e));
+  return file_create(d, new_name, slice_of(bytes.p, bytes.n), (file_attr_t){i.mode, i.uid, i.gid}, e);
+}
+
+rc_t file_keep(const dir_t *d, const char *name, const char *new_name, err_t *e)
+{
+  TRY(check_name(name, d->path, e));
+  TRY(check_name(new_name, d->path, e));
+  if (fault()) return fail(e, errno, "file_link", d->path, new_name);
+  if (linkat(d->fd, name, d->fd, new_name, 0) == 0) return rc(RC_OK);
+  if (errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK || errno == ENOSYS) return copy(d, name, new_name, e);
+  return fail(e, errno, "file_link", d->path, new_name);
+}
+
 rc_t file_point(const dir_t *d, const char *name, const char *target, err_t *e)
 {
   char temp[LIM_NAME];

@@ -104,7 +104,14 @@ MUST rc_t file_write(const dir_t *d, const char *name, slice_t bytes, file_attr_
 /* Rename within or between directories of one file system; durable after dir_sync of both. */
 MUST rc_t file_rename(const dir_t *from, const char *old_name, const dir_t *to, const char *new_name, err_t *e);
 
-/* Second name for a file or a symbolic link to `target`, put in place atomically and synced. */
+/*
+ * Keeps the file `name` under new_name as well: a hard link, so that content,
+ * owner, mode and labels are the very same; a copy where the file system has no
+ * links or the kernel forbids them to us. Durable after dir_sync.
+ */
+MUST rc_t file_keep(const dir_t *d, const char *name, const char *new_name, err_t *e);
+
+/* A symbolic link to `target` under `name`, put in place atomically and synced. */
 MUST rc_t file_point(const dir_t *d, const char *name, const char *target, err_t *e);
 
 /* Text of the symbolic link; RC_INVALID if it is something else. */

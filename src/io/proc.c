@@ -171,6 +171,17 @@ rc_t proc_run(const proc_spec_t *spec, buf_t *out, proc_result_t *ret, err_t *e)
   return rc(RC_OK);
 }
 
+void proc_pause(int64_t ms, const timesrc_t *time, void (*tick)(void *self), void *self)
+{
+  int64_t end = time_mono_us(time) + ms * 1000;
+  for (;;) {
+    int64_t left_ms = (end - time_mono_us(time) + 999) / 1000;
+    if (left_ms <= 0) return;
+    poll(NULL, 0, (int)(left_ms < TICK_MS ? left_ms : TICK_MS));
+    if (tick) tick(self);
+  }
+}
+
 rc_t proc_split(slice_t command, arena_t *a, const char *ret_argv[PROC_ARGS + 1], err_t *e)
 {
   static const char banned[] = ";|&$`(){}<>\\\"'\r\n";

@@ -34,6 +34,9 @@ typedef struct proc_result {
  */
 MUST rc_t proc_run(const proc_spec_t *spec, buf_t *out, proc_result_t *ret, err_t *e);
 
+/* Sleeps, ticking as proc_run does. */
+void proc_pause(int64_t ms, const timesrc_t *time, void (*tick)(void *self), void *self);
+
 /* Exit 0 in time. */
 static inline bool proc_succeeded(const proc_result_t *r)
 {

@@ -5,7 +5,7 @@
 #ifndef TARGETS_TARGET_H
 #define TARGETS_TARGET_H
 
-#include "base/arena.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "desc/field.h"
 
@@ -22,6 +22,7 @@ typedef struct deploy_context {
   const timesrc_t *time;
   void (*tick)(void *self);     /* called at least every second while the connector waits; NULL = none */
   void *self;
+  buf_t *report;                /* what went wrong and how it was left, for people; printable; NULL = none */
 } deploy_context_t;
 
 typedef struct deploy_result {
@@ -37,8 +38,13 @@ typedef struct target_kind {
   uint32_t nfields;
   /* Checks a configuration object: on the server at write, on the agent before use. */
   rc_t (*check)(slice_t config_json, arena_t *a, err_t *e);
-  /* Stage, validate, switch, reload, verify; on any failure the old files are back and reloaded. */
+  /*
+   * Check, stage, switch, validate, reload, verify; on any failure the old files are back and reloaded, and
+   * cx->report says both. *ret is filled as far as it came, on failure too.
+   */
   rc_t (*deploy)(const deploy_context_t *cx, const deploy_job_t *job, deploy_result_t *ret, err_t *e);
+  /* After a kill in the middle of deploy: puts the old files back and reloads; nothing to do is success. */
+  rc_t (*recover)(const deploy_context_t *cx, slice_t config, err_t *e);
 } target_kind_t;
 
 /* The kinds this build has; by type, any case. NULL if unknown. */
