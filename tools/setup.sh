@@ -11,7 +11,7 @@ install_as_root() {
   policy=/usr/sbin/policy-rc.d
   kept=
   restore() {
-    rm -f "$policy"
+    rm -f "$policy" "$log"
     if [ -n "$kept" ]; then mv -f "$kept" "$policy"; fi
   }
   trap restore EXIT
