@@ -22,6 +22,7 @@ enum {
   LIM_HTTP_HEADERS = 64,         /* header fields of one message */
   LIM_HTTP_TARGET = 8 * 1024,    /* request target */
   LIM_HTTP_CHUNK_EXTRA = 4 * 1024, /* extensions and trailers of one chunked body, all dropped */
+  LIM_TLS_KEPT = 256 * 1024,     /* ciphertext kept while the reader of a connection has no room */
   LIM_JSON_DEPTH = 32,           /* design D5 */
   LIM_JSON_TOKENS = 64 * 1024,   /* design D5 */
   LIM_JSON_FIELD = 64 * 1024,    /* one JSON column whose table row states no limit; a connector's configuration is under 4 KiB */
@@ -30,6 +31,7 @@ enum {
   LIM_SIGN_CONTEXT = 1024,       /* opaque bytes kept beside a signature */
   LIM_SIGN_NAME = 1024,          /* one name asked for, before it is typed: a long URI */
   LIM_SIGN_FRAME = 8 * 1024 * 1024, /* one message of the signer: 64 answers of LIM_CERT_DER and their heads */
+  LIM_SIGN_WORDS = 512,          /* distinct texts of errors a client keeps; the signer has about 100 */
   LIM_SIGN_BLOB = 16 * 1024,     /* bytes for the audit key to sign (4 KiB by contract), or a CA's PEM chain in an answer */
   LIM_CA_CHAIN = 8,              /* certificates of an imported CA's file */
   LIM_CEILING_FILE = 64 * 1024,  /* a ceiling: 1,000 name patterns of 60 bytes */
