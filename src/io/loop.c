@@ -70,6 +70,8 @@ static rc_t uv_err(err_t *e, int code, const char *reason)
   return err_set(e, code == UV_ENOMEM ? RC_NOMEM : RC_IO, reason, NULL, uv_strerror(code));
 }
 
+static void accept_one(uv_stream_t *server, int status);
+
 /* --- tasks --- */
 
 static void run_tasks(loop_t *l)
@@ -358,8 +360,6 @@ static void on_read(uv_stream_t *h, ssize_t n, const uv_buf_t *b)
   s->ended = true;
   s->ops->ended(s->user, rc(n == UV_EOF ? RC_CLOSED : RC_IO));
 }
-
-static void accept_one(uv_stream_t *server, int status);
 
 static void refused_gone(uv_handle_t *h)
 {

@@ -74,7 +74,7 @@ static void *worker_main(void *arg);
 /* Makes a thread if one more is allowed. Locked; the few that are ever made are made under the lock. */
 static void grow(pool_t *p)
 {
-  if (p->threads == p->o.workers) return;
+  if (p->threads == p->o.workers || p->stopping) return;
   worker_t *w = mem_alloc(sizeof *w);
   if (!w) return;
   pthread_attr_t attr;
@@ -93,7 +93,7 @@ static void grow(pool_t *p)
     return;
   }
   char name[16];
-  snprintf(name, sizeof name, "%.11s-%d", p->o.name ? p->o.name : "worker", p->threads % 1000);
+  snprintf(name, sizeof name, "%.11s-%u", p->o.name ? p->o.name : "worker", (unsigned)p->threads % 1000u);
   pthread_setname_np(w->thread, name);
   w->all_next = p->all;
   p->all = w;
