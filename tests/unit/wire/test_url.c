@@ -1,0 +1,176 @@
+/* URLs: path segments, queries, encoding, base URLs. */
+#include "base/check.h"
+#include "wire/url.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static arena_t *arena;
+
+static int setup(void **state)
+{
+  (void)state;
+  arena = arena_new(1 << 20);
+  return arena ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+  (void)state;
+  arena_free(arena);
+  return 0;
+}
+
+static void test_paths(void **state)
+{
+  (void)state;
+  static const struct {
+    const char *path;
+    size_t n;
+    const char *v[4];
+  } rows[] = {
+    {"/", 0, {NULL}},
+    {"/a", 1, {"a"}},
+    {"/a/b", 2, {"a", "b"}},
+    {"/a/", 2, {"a", ""}},
+    {"//a", 2, {"", "a"}},
+    {"/a/../b", 3, {"a", "..", "b"}},
+    {"/a%20b/c+d", 2, {"a b", "c+d"}},
+    {"/x%2Fy/%e2%82%ac", 2, {"x/y", "\xe2\x82\xac"}},
+    {"/%2e%2E", 1, {".."}},
+  };
+  for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    url_path_t p;
+    assert_true(rc_ok(url_path_parse(arena, slice_str(rows[i].path), &p, NULL)));
+    assert_int_equal(p.n, rows[i].n);
+    for (size_t k = 0; k < p.n; k++) assert_true(slice_is(p.v[k], rows[i].v[k]));
+  }
+  static const char *const bad[] = {"", "a", "/%", "/%2", "/%zz", "/%00", "/a%00b", "/%ff", "/%c0%af", "/\xff", "/a/%g0"};
+  for (size_t i = 0; i < COUNT_OF(bad); i++) {
+    url_path_t p = {.n = 77};
+    err_t e = {0};
+    assert_int_equal(url_path_parse(arena, slice_str(bad[i]), &p, &e).code, RC_SYNTAX);
+    assert_int_equal(p.n, 77);
+    assert_non_null(e.reason);
+  }
+  url_path_t p;
+  assert_true(rc_ok(url_path_parse(arena, S("/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16"), &p, NULL)));
+  assert_int_equal(url_path_parse(arena, S("/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17"), &p, NULL).code, RC_FULL);
+}
+
+static void test_query(void **state)
+{
+  (void)state;
+  slice_t path, query, v = {0};
+  url_target_split(S("/p?a=1&b=x+y%2B&&a=2&flag&e=&c%3d=%3D&s=a=b"), &path, &query);
+  assert_true(slice_is(path, "/p"));
+#define IS(name, want)                                            \
+  do {                                                            \
+    v = (slice_t){NULL, 0};                                       \
+    assert_true(rc_ok(url_query(arena, query, name, &v)));        \
+    assert_true(v.p && slice_is(v, want));                        \
+  } while (0)
+  IS("a", "1");
+  IS("b", "x y+");
+  IS("flag", "");
+  IS("e", "");
+  IS("c=", "=");
+  IS("s", "a=b");
+  v = (slice_t){NULL, 0};
+  assert_true(rc_ok(url_query(arena, query, "absent", &v)) && !v.p);
+  url_target_split(S("/p"), &path, &query);
+  assert_true(rc_ok(url_query(arena, query, "a", &v)) && !v.p && !query.p);
+  url_target_split(S("/p?"), &path, &query);
+  assert_true(rc_ok(url_query(arena, query, "a", &v)) && !v.p);
+  assert_int_equal(url_query(arena, S("a=%"), "a", &v).code, RC_SYNTAX);
+  assert_int_equal(url_query(arena, S("a=%00"), "a", &v).code, RC_SYNTAX);
+  assert_int_equal(url_query(arena, S("b=%zz&a=1"), "a", &v).code, RC_SYNTAX);
+  assert_int_equal(url_query(arena, S("a=%ff"), "a", &v).code, RC_SYNTAX);
+}
+
+/* decode(encode(x)) = x for any text, as a segment and as a query value. */
+static void test_encode(void **state)
+{
+  (void)state;
+  BUF_SCOPED buf_t b = buf_heap(1024);
+  slice_t all = S("aZ0-._~ /?#[]@!$&'()*+,;=%\x01\x7f\xc3\xa9"), v;
+  url_encode(&b, all);
+  assert_true(slice_starts(buf_slice(&b), S("aZ0-._~%20%2F%3F%23")));
+  assert_true(rc_ok(url_decode(arena, buf_slice(&b), false, &v)) && slice_eq(v, all));
+  assert_true(rc_ok(url_decode(arena, buf_slice(&b), true, &v)) && slice_eq(v, all));
+  ARENA_SCOPED arena_t *small = arena_new(4);
+  assert_int_equal(url_decode(small, buf_slice(&b), true, &v).code, RC_NOMEM);
+}
+
+static void test_base(void **state)
+{
+  (void)state;
+  static const struct {
+    const char *text, *host, *authority, *path;
+    uint16_t port;
+  } rows[] = {
+    {"https://localhost:8443", "localhost", "localhost:8443", "", 8443},
+    {"HTTPS://Ca.example/", "Ca.example", "Ca.example", "", 443},
+    {" https://10.0.0.1:1/certctl/ ", "10.0.0.1", "10.0.0.1:1", "/certctl", 1},
+    {"https://[::1]:8443/a/b", "::1", "[::1]:8443", "/a/b", 8443},
+    {"https://[2001:db8::1]", "2001:db8::1", "[2001:db8::1]", "", 443},
+    {"https://h:65535", "h", "h:65535", "", 65535},
+  };
+  for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    url_base_t u;
+    err_t e = {0};
+    if (!rc_ok(url_base_parse(slice_str(rows[i].text), &u, &e))) fail_msg("%s: %s", rows[i].text, e.reason);
+    assert_true(slice_is(u.host, rows[i].host) && slice_is(u.authority, rows[i].authority) && slice_is(u.path, rows[i].path));
+    assert_int_equal(u.port, rows[i].port);
+    assert_int_equal(u.v6, rows[i].authority[0] == '[');
+  }
+  static const char *const bad[][2] = {
+    {"", "url_empty"},
+    {"  ", "url_empty"},
+    {"http://h", "url_http"},
+    {"HTTP://h", "url_http"},
+    {"h:8443", "url_no_scheme"},
+    {"localhost", "url_no_scheme"},
+    {"//h", "url_no_scheme"},
+    {"://h", "url_no_scheme"},
+    {"ftp://h", "url_scheme"},
+    {"httpss://h", "url_scheme"},
+    {"https://", "url_host"},
+    {"https:///x", "url_host"},
+    {"https://:8443", "url_host"},
+    {"https://[::1", "url_host"},
+    {"https://[]:1", "url_host"},
+    {"https://[g::1]", "url_host"},
+    {"https://a b", "url_host"},
+    {"https://a\r\nX: y", "url_host"},
+    {"https://h:", "url_port"},
+    {"https://h:0", "url_port"},
+    {"https://h:65536", "url_port"},
+    {"https://h:+1", "url_port"},
+    {"https://h:1x", "url_port"},
+    {"https://[::1]x", "url_port"},
+    {"https://a:b:c", "url_port"},
+    {"https://u:p@h", "url_extra"},
+    {"https://h?x", "url_extra"},
+    {"https://h/#x", "url_extra"},
+  };
+  for (size_t i = 0; i < COUNT_OF(bad); i++) {
+    url_base_t u;
+    err_t e = {0};
+    assert_int_equal(url_base_parse(slice_str(bad[i][0]), &u, &e).code, RC_INVALID);
+    if (strcmp(e.reason, bad[i][1]) != 0) fail_msg("%s: %s, expected %s", bad[i][0], e.reason, bad[i][1]);
+  }
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    T(test_paths), T(test_query), T(test_encode), T(test_base),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
