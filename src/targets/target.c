@@ -1,0 +1,14 @@
+#include "targets/target.h"
+
+#include "targets/nginx.h"
+
+const target_kind_t *const target_kinds[] = {&target_nginx};
+const size_t target_kind_count = COUNT_OF(target_kinds);
+
+const target_kind_t *target_find(slice_t type)
+{
+  for (size_t i = 0; i < target_kind_count; i++) {
+    if (slice_ieq(type, slice_str(target_kinds[i]->type))) return target_kinds[i];
+  }
+  return NULL;
+}
