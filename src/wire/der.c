@@ -229,7 +229,7 @@ slice_t der_oid(der_t *r)
 }
 
 /* X.690 8.6.2.2, 11.2.1: count of unused bits at most 7, none without octets, and those bits zero. */
-static bool bits_valid(slice_t v)
+bool der_bits_valid(slice_t v)
 {
   if (v.n == 0 || v.p[0] > 7) return false;
   if (v.n == 1) return v.p[0] == 0;
@@ -241,7 +241,7 @@ slice_t der_bits(der_t *r, unsigned *ret_unused)
   const uint8_t *at = r->p;
   slice_t v = der_get(r, DER_BITS);
   if (r->code != 0) return v;
-  if (!bits_valid(v) || (!ret_unused && v.p[0] != 0)) {
+  if (!der_bits_valid(v) || (!ret_unused && v.p[0] != 0)) {
     r->p = at;
     syntax(r, "der_bits", "is a bit string with wrong padding");
     return (slice_t){NULL, 0};
@@ -332,6 +332,16 @@ static void check_value(der_t *r)
   case DER_BITS: {
     unsigned unused;
     (void)der_bits(r, &unused);
+    return;
+  }
+  case DER_UTC_TIME:
+  case DER_GENERALIZED_TIME: (void)der_time(r, NULL); return;
+  case DER_BMP:
+  case DER_UNIVERSAL: {
+    der_t at = *r;
+    if (der_get(r, tag).n % (tag == DER_BMP ? 2 : 4) == 0) return;
+    *r = at;
+    syntax(r, "der_string", "is a string whose length is no multiple of its characters");
     return;
   }
   default: break;

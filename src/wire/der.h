@@ -141,6 +141,9 @@ MUST rc_t der_check(slice_t in, err_t *e);
 /* True for content octets that are a well-formed object identifier. */
 bool der_oid_valid(slice_t content);
 
+/* True for content octets of a BIT STRING with correct padding (X.690 8.6.2.2, 11.2.1). */
+bool der_bits_valid(slice_t content);
+
 /*
  * Writing. Failures stick in the buffer (buf_rc). A constructed value is opened, filled and
  * closed; its length is patched when it closes.

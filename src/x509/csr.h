@@ -10,6 +10,14 @@
 #include "x509/ext.h"
 #include "x509/spki.h"
 
+typedef struct csr_attr {
+  oid_t id;           /* OID_UNKNOWN: see oid */
+  slice_t oid;        /* content octets */
+  slice_t values;     /* content of the SET OF values */
+} csr_attr_t;
+
+enum { CSR_ATTRIBUTES_MAX = 16 }; /* Windows clients send 4 */
+
 typedef struct csr {
   slice_t der;
   slice_t tbs;        /* CertificationRequestInfo, header included: the signed bytes */
@@ -23,6 +31,8 @@ typedef struct csr {
   const slice_t *ekus; /* requested, content octets */
   size_t nekus;
   bool must_staple;
+  const csr_attr_t *attrs; /* all, in order; those that are not named above have no effect */
+  size_t nattrs;
   slice_t challenge;  /* content of challengePassword (RFC 2985 5.4.1); empty: none */
   uint8_t challenge_tag; /* its string type; 0: none */
   slice_t sig_alg;    /* AlgorithmIdentifier DER, for sigalg_from_der */
@@ -34,8 +44,8 @@ typedef struct csr {
  *  - those of der.h, dn.h, exts_read; trailing bytes behind the request: "der_trailing";
  *  - "csr_size" above LIM_CSR_DER, "csr_version";
  *  - "spki_algorithm", "spki_parameters", "spki_key" for keys that crypto/key.h does not take;
- *  - "csr_attribute" for attributes other than extensionRequest, challengePassword and
- *    unstructuredName, "csr_attribute_duplicate", "csr_attribute_count";
+ *  - "csr_attribute" for values that do not fit their attribute, "csr_attribute_duplicate",
+ *    "csr_attribute_count" above CSR_ATTRIBUTES_MAX;
  *  - "csr_extension" for requested extensions other than subjectAltName, keyUsage,
  *    extKeyUsage, tlsFeature, subjectKeyIdentifier and basicConstraints; "csr_ca" for
  *    basicConstraints with cA; bodies that do not parse;
