@@ -23,6 +23,9 @@ enum {
   LIM_HTTP_TARGET = 8 * 1024,    /* request target */
   LIM_HTTP_CHUNK_EXTRA = 4 * 1024, /* extensions and trailers of one chunked body, all dropped */
   LIM_TLS_KEPT = 256 * 1024,     /* ciphertext kept while the reader of a connection has no room */
+  LIM_HTTP_SPARE_BODY = 4 * 1024, /* body of a request that takes none: read and dropped, so that the connection lives */
+  LIM_HTTP_AHEAD = 16 * 1024,    /* bytes of pipelined requests read ahead before reading stops */
+  LIM_HTTP_PARK_KEY = 128,       /* key of a parked request: an id */
   LIM_JSON_DEPTH = 32,           /* design D5 */
   LIM_JSON_TOKENS = 64 * 1024,   /* design D5 */
   LIM_JSON_FIELD = 64 * 1024,    /* one JSON column whose table row states no limit; a connector's configuration is under 4 KiB */
@@ -45,6 +48,9 @@ enum {
   LIM_CONF_WARNINGS = 64,        /* warnings of one start; more say nothing new */
   LIM_DEPLOY_REPORT = 4 * 1024,  /* text about one deployment; it becomes a job's error */
   LIM_COMMAND_OUTPUT = 2 * 1024, /* of an operator's command, kept for that text */
+  LIM_AGENT_REPLY = 1024 * 1024, /* one answer to the agent: a work list, or a certificate with its chain */
+  LIM_WORK_ITEMS = 256,          /* jobs taken from one poll; the rest come with the next */
+  LIM_KEY_FILE = 16 * 1024,      /* a private key in PEM: RSA-8192 is 6.4 KiB */
   LIM_LOG_LINE = 8 * 1024        /* one log line; longer values are cut */
 };
 
