@@ -3,12 +3,10 @@
 #include <openssl/err.h>
 #include <pthread.h>
 
-#include "base/mem.h"
-
 static pthread_once_t lib_once = PTHREAD_ONCE_INIT;
 static pthread_key_t lib_key;
 static lib_t lib;
-static _Thread_local lib_thread_t *lib_mine;
+static _Thread_local lib_thread_t lib_mine; /* not on the heap: making it must not fail */
 
 static void thread_free(void *p)
 {
@@ -19,7 +17,7 @@ static void thread_free(void *p)
     EVP_PKEY_CTX_free(t->ec[i].verify);
     EVP_PKEY_free(t->ec[i].pkey);
   }
-  mem_free(t);
+  *t = (lib_thread_t){0};
 }
 
 static void lib_init(void)
@@ -41,15 +39,12 @@ const lib_t *lib_get(void)
 
 lib_thread_t *lib_thread(void)
 {
-  if (lib_mine) return lib_mine;
+  lib_thread_t *t = &lib_mine;
+  if (t->md) return t;
   const lib_t *l = lib_get();
-  lib_thread_t *t = mem_alloc(sizeof *t);
-  CHECK(t != NULL);
-  t->md = EVP_MD_CTX_new();
   t->hmac = EVP_MAC_CTX_new(l->hmac);
-  CHECK(t->md && t->hmac);
-  CHECK(pthread_setspecific(lib_key, t) == 0);
-  lib_mine = t;
+  t->md = EVP_MD_CTX_new();
+  CHECK(t->md && t->hmac && pthread_setspecific(lib_key, t) == 0);
   return t;
 }
 

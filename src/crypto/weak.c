@@ -101,13 +101,13 @@ static bool close_primes(slice_t modulus, bool *ret_failed)
 {
   BN_CTX *ctx = BN_CTX_new();
   BIGNUM *n = BN_bin2bn(modulus.p, (int)modulus.n, NULL), *a = BN_new(), *b2 = BN_new(), *root = BN_new();
-  bool ok = ctx && n && a && b2 && root && square_root(a, n, ctx) && BN_add_word(a, 1) == 1 &&
-            BN_sqr(b2, a, ctx) == 1 && BN_sub(b2, b2, n) == 1;
-  bool found = false;
+  bool ok = ctx && n && a && b2 && root && square_root(a, n, ctx) && BN_sqr(b2, a, ctx) == 1;
+  bool found = ok && BN_cmp(b2, n) == 0;
+  ok = ok && BN_add_word(a, 1) == 1 && BN_sqr(b2, a, ctx) == 1 && BN_sub(b2, b2, n) == 1;
   for (int i = 0; ok && !found && i < FERMAT_ROUNDS; i++) {
     if (maybe_square(b2)) {
-      ok = BN_is_zero(b2) || (square_root(root, b2, ctx) && BN_sqr(root, root, ctx) == 1);
-      found = ok && (BN_is_zero(b2) || BN_cmp(root, b2) == 0);
+      ok = square_root(root, b2, ctx) && BN_sqr(root, root, ctx) == 1;
+      found = ok && BN_cmp(root, b2) == 0;
     }
     ok = ok && BN_add(b2, b2, a) == 1 && BN_add(b2, b2, a) == 1 && BN_add_word(b2, 1) == 1 && BN_add_word(a, 1) == 1;
   }
