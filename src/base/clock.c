@@ -161,6 +161,9 @@ rc_t rfc3339_parse(slice_t s, us_t *ret)
   if (ok && take_byte(s, &at, '.')) ok = take_fraction(s, &at, &c.micro);
   if (!ok || !take_offset(s, &at, &offset_s) || at != s.n) return rc(RC_SYNTAX);
   TRY(civil_to_us(&c, &t));
-  *ret = us_add_s(t, -offset_s);
+  t = us_add_s(t, -offset_s);
+  int year = civil_from_us(t).year;
+  if (year < 1 || year > 9999) return rc(RC_INVALID); /* the offset led out of what can be written again */
+  *ret = t;
   return rc(RC_OK);
 }

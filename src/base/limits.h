@@ -51,6 +51,8 @@ enum {
   LIM_AGENT_REPLY = 1024 * 1024, /* one answer to the agent: a work list, or a certificate with its chain */
   LIM_WORK_ITEMS = 256,          /* jobs taken from one poll; the rest come with the next */
   LIM_KEY_FILE = 16 * 1024,      /* a private key in PEM: RSA-8192 is 6.4 KiB */
+  LIM_DB_VALUE = 32 * 1024 * 1024, /* one stored value or row */
+  LIM_SQL_TEXT = 16 * 1024,      /* one composed statement: 64 columns, 12 filters */
   LIM_LOG_LINE = 8 * 1024        /* one log line; longer values are cut */
 };
 

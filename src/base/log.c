@@ -47,12 +47,19 @@ static void puts_plain(line_t *l, const char *s)
   while (*s) put(l, *s++);
 }
 
+/* True while the longest unit of put_escaped fits: half an escape or half a character would spoil the line. */
+static bool has_room(const line_t *l, uint8_t c)
+{
+  size_t most = (c & 0xc0) == 0x80 ? 1 : 6;
+  return l->n + most < sizeof l->p - 8;
+}
+
 /* JSON string content; bytes that are not UTF-8 become '?', so that every line parses. */
 static void put_escaped(line_t *l, slice_t s)
 {
   static const char hex[] = "0123456789abcdef";
   bool utf8 = slice_utf8(s);
-  for (size_t i = 0; i < s.n; i++) {
+  for (size_t i = 0; i < s.n && has_room(l, s.p[i]); i++) {
     uint8_t c = s.p[i];
     if (c == '"' || c == '\\') {
       put(l, '\\');
@@ -115,7 +122,7 @@ void log_write(log_level_t level, const char *msg, const log_field_t *fields, si
   puts_plain(&l, names[level]);
   puts_plain(&l, text ? " " : "\",\"msg\":\"");
   put_escaped(&l, slice_str(msg));
-  if (!text) put(&l, '"');
+  if (!text) l.p[l.n++] = '"';
   put_fields(&l, fields, n, text);
   put_fields(&l, context.field, context.n, text);
   if (!text) l.p[l.n++] = '}';

@@ -35,12 +35,13 @@ void log_context(const log_field_t *fields, size_t n);
 
 void log_write(log_level_t level, const char *msg, const log_field_t *fields, size_t n);
 
-/* log_line(LOG_INFO, "issuer registry loaded", log_i("issuers", n)) */
-#define log_line(level, msg, ...)                                                        \
+/* log_line(LOG_INFO, "issuer registry loaded", log_i("issuers", n)); the fields may be left out. */
+#define log_line(level, ...) LOG_LINE_FIELDS(level, __VA_ARGS__, ((log_field_t){0}))
+#define LOG_LINE_FIELDS(level, msg, ...)                                                 \
   do {                                                                                   \
     if (log_on(level)) {                                                                 \
-      const log_field_t log_fields_[] = {{0}, __VA_ARGS__};                              \
-      log_write((level), (msg), log_fields_ + 1, COUNT_OF(log_fields_) - 1);             \
+      const log_field_t log_fields_[] = {__VA_ARGS__};                                   \
+      log_write((level), (msg), log_fields_, COUNT_OF(log_fields_) - 1);                 \
     }                                                                                    \
   } while (0)
 

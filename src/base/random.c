@@ -54,7 +54,7 @@ size_t id_new(const char *prefix, int64_t wall_us, char out[ID_MAX])
   uint64_t n = atomic_fetch_add(&counter, 1);
   if (n == 0) {
     uint64_t start = rng_below(&rng_system, 1000000) + 1;
-    n = atomic_fetch_add(&counter, start) + start;
+    n = atomic_fetch_add(&counter, start) + start - 1; /* the last of the numbers just taken, all unused */
   }
   int k = snprintf(out, ID_MAX, "%s-%lld-%llu", prefix, (long long)wall_us * 1000, (unsigned long long)n);
   CHECK(k > 0 && k < ID_MAX);

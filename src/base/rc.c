@@ -1,5 +1,7 @@
 #include "base/rc.h"
 
+#include "base/slice.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -36,6 +38,10 @@ void err_value(err_t *e, const void *p, size_t n)
     while (k > 0 && ((unsigned char)e->value[k - 1] & 0xc0) == 0x80) k--;
   if (k < n && k > 0 && ((unsigned char)e->value[k - 1] & 0xc0) == 0xc0) k--;
   e->value[k] = 0;
+  /* The value goes into JSON replies and records, which hold UTF-8 only. */
+  if (!slice_utf8(slice_of(e->value, k)))
+    for (size_t i = 0; i < k; i++)
+      if ((unsigned char)e->value[i] >= 0x80) e->value[i] = '?';
 }
 
 /* Appends text, replacing "{limit}", within cap - 1. */

@@ -15,7 +15,7 @@ rc_t secret_alloc(secret_t *ret, size_t n)
   size_t mapped = (n + page) / page * page;
   void *p = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) return rc(RC_NOMEM);
-  /* Best effort: a low RLIMIT_MEMLOCK must not stop the start; the pages are still kept out of dumps and forks. */
+  /* Best effort: a low RLIMIT_MEMLOCK must not stop the start; the pages are still kept out of dumps. */
   mlock(p, mapped);
   madvise(p, mapped, MADV_DONTDUMP);
   *ret = (secret_t){p, n, mapped};
