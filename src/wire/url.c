@@ -24,6 +24,7 @@ static bool has_escape(slice_t s, bool form)
 
 rc_t url_decode(arena_t *a, slice_t s, bool form, slice_t *ret)
 {
+  if (slice_find(s, 0) < s.n) return rc(RC_SYNTAX);
   if (!has_escape(s, form)) {
     if (!slice_utf8(s)) return rc(RC_SYNTAX);
     *ret = s.p ? s : S("");

@@ -58,6 +58,7 @@ static void test_paths(void **state)
     assert_non_null(e.reason);
   }
   url_path_t p;
+  assert_int_equal(url_path_parse(arena, S("/a\0"), &p, NULL).code, RC_SYNTAX);
   assert_true(rc_ok(url_path_parse(arena, S("/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16"), &p, NULL)));
   assert_int_equal(url_path_parse(arena, S("/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17"), &p, NULL).code, RC_FULL);
 }

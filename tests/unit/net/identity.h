@@ -1,0 +1,38 @@
+/* A self-signed identity for localhost and 127.0.0.1, valid for a century, and the certificate of a stranger. */
+#ifndef TEST_NET_IDENTITY_H
+#define TEST_NET_IDENTITY_H
+
+static const char identity_cert[] =
+  "-----BEGIN CERTIFICATE-----\n"
+  "MIIBlDCCATugAwIBAgIUVPX5h24ZCsYzvBvHNenQuOvrsIgwCgYIKoZIzj0EAwIw\n"
+  "ETEPMA0GA1UEAwwGdGVzdCBhMCAXDTI2MTEyNTAyMzM0MloYDzIxMjYxMTAxMDIz\n"
+  "MzQyWjARMQ8wDQYDVQQDDAZ0ZXN0IGEwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC\n"
+  "AARg+mc1lUwiDMWlSLB8/FjKnXj7ibmDYL//y6YpjThNtLALWLbu5NX9RfRY7u7q\n"
+  "XWyGxLd0XeEteRtgUv9LUDNmo28wbTAdBgNVHQ4EFgQUn0pBf88E5KMU5AuRVYeO\n"
+  "pQi7Vf8wHwYDVR0jBBgwFoAUn0pBf88E5KMU5AuRVYeOpQi7Vf8wDwYDVR0TAQH/\n"
+  "BAUwAwEB/zAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwCgYIKoZIzj0EAwID\n"
+  "RwAwRAIgZiG4HZR+mG5Kc9ePi5TrfOILoCVsS+1Ewc6yzvkmf88CIF2mUAGUjZct\n"
+  "Xv2pGdclpWT9WVfreuhM4kRdM43OIAji\n"
+  "-----END CERTIFICATE-----\n";
+
+static const char identity_key[] =
+  "-----BEGIN PRIVATE KEY-----\n"
+  "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgaVNH37WiBA6F3E3Q\n"
+  "rxhL4SWCThhWBMUCPA8L5w+K/TmhRANCAARg+mc1lUwiDMWlSLB8/FjKnXj7ibmD\n"
+  "YL//y6YpjThNtLALWLbu5NX9RfRY7u7qXWyGxLd0XeEteRtgUv9LUDNm\n"
+  "-----END PRIVATE KEY-----\n";
+
+static const char stranger_cert[] =
+  "-----BEGIN CERTIFICATE-----\n"
+  "MIIBlTCCATugAwIBAgIUGAvLhGdt/CC5HkpUJXEDUMtGR7YwCgYIKoZIzj0EAwIw\n"
+  "ETEPMA0GA1UEAwwGdGVzdCBiMCAXDTI2MTEyNTAyMzM0MloYDzIxMjYxMTAxMDIz\n"
+  "MzQyWjARMQ8wDQYDVQQDDAZ0ZXN0IGIwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC\n"
+  "AATNqNSff5HedhgOjYpc8v26dQFDUhYnNTfYDrDJBy4HQVxnunPBGLjUBa2RrwVz\n"
+  "hezL84oC7iP95BPVfRYRioCBo28wbTAdBgNVHQ4EFgQU+9aWufY2W5ioiX6mCwP2\n"
+  "5V1s9HUwHwYDVR0jBBgwFoAU+9aWufY2W5ioiX6mCwP25V1s9HUwDwYDVR0TAQH/\n"
+  "BAUwAwEB/zAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwCgYIKoZIzj0EAwID\n"
+  "SAAwRQIgWymXxI454Zd6rCAT5lfXcqfM44IOTHTKLouyfI5/vKYCIQDinafAkZUM\n"
+  "0cEO+jSRQx+eXeE39fND8tHHRmFiXYOdVQ==\n"
+  "-----END CERTIFICATE-----\n";
+
+#endif
