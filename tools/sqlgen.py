@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Turns sql/ into C: typed statements and embedded scripts. See sql/README.md.
 
-  sqlgen.py header  OUT FILE.sql…              typed parameter structs
-  sqlgen.py source  OUT FILE.sql…              statement texts and packers
-  sqlgen.py scripts OUT MIGRATIONS SEEDS       migrations and seeds
-Imported by sql_lint.py for the same parsing.
+  sqlgen.py header  OUT DEPFILE SQLDIR   typed parameter structs
+  sqlgen.py source  OUT DEPFILE SQLDIR   statement texts and packers
+  sqlgen.py scripts OUT DEPFILE SQLDIR   migrations and seeds
+The dependency file names every input and its folder, so that a new file is
+noticed. Imported by sql_lint.py for the same parsing.
 """
 import json
 import os
@@ -114,6 +115,8 @@ def finish_statement(st):
         def put(m, engine=engine):
             n = m.group(1)
             if not n:
+                if m.group(0).startswith("--"):
+                    raise Fail(f"{st['where']}: {st['name']}: a comment stands behind SQL")
                 return m.group(0)
             return f"?{number[n]}" if engine == "sqlite" else f"${number[n]}::{TYPES[declared[n][1]][1]}"
         st["text"][engine] = re.sub(r"\s*\n\s*", " ", TOKEN.sub(put, st["raw"][engine]))
@@ -252,18 +255,26 @@ def emit_scripts(all_scripts):
     return "\n".join(out) + "\n"
 
 
+def sql_files(sqldir, sub):
+    folder = os.path.join(sqldir, sub)
+    return [os.path.join(folder, f) for f in sorted(os.listdir(folder)) if f.endswith((".sql", ".txt"))]
+
+
 def main(argv):
-    if len(argv) < 4:
+    if len(argv) != 5 or argv[1] not in ("header", "source", "scripts"):
         raise Fail(__doc__)
-    kind, out, files = argv[1], argv[2], argv[3:]
-    if kind == "header":
-        text = emit_header(parse_statements(files))
-    elif kind == "source":
-        text = emit_source(parse_statements(files))
+    kind, out, depfile, sqldir = argv[1:]
+    if kind == "scripts":
+        used = sql_files(sqldir, "migrations") + sql_files(sqldir, "seed")
+        text = emit_scripts(scripts(os.path.join(sqldir, "migrations"), os.path.join(sqldir, "seed")))
     else:
-        text = emit_scripts(scripts(files[0], files[1]))
+        used = sql_files(sqldir, "stmt")
+        text = (emit_header if kind == "header" else emit_source)(parse_statements(used))
     with open(out, "w", encoding="utf-8") as f:
         f.write(text)
+    folders = sorted({os.path.dirname(u) for u in used})
+    with open(depfile, "w", encoding="utf-8") as f:
+        f.write(f"{out}: " + " ".join(x.replace(" ", "\\ ") for x in used + folders) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,92 @@
+/*
+ * The inside of a store: what db.c, read.c, writer.c, stamp.c and list.c share.
+ * Lock order: none nests; each mutex guards its own part only.
+ */
+#ifndef DB_DB_INT_H
+#define DB_DB_INT_H
+
+#include "db/cmd.h"
+#include "db/driver.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { TABLES_MAX = 64 }; /* tables with a stamp; one bit each */
+
+struct db_read {
+  db_t *db;
+  conn_t *conn;
+  int64_t idle_since_us;
+  bool row; /* a row is current */
+  uint32_t statements_max, rows_max, statements, rows;
+  bool complained;
+};
+
+/* Connections for reading, opened on demand; idle ones are kept as a stack, the coldest at the bottom. */
+typedef struct pool {
+  pthread_mutex_t lock;
+  pthread_cond_t freed;
+  db_read_t **idle;
+  size_t nidle, keep, open, max, waiting;
+  uint64_t waits, timeouts;
+} pool_t;
+
+/* Commands waiting for the writer, in order of arrival. */
+typedef struct queue {
+  pthread_mutex_t lock;
+  pthread_cond_t filled;
+  cmd_t *head, **tail;
+  size_t n;
+  bool closing;
+} queue_t;
+
+typedef struct memo memo_t; /* db/memo.h */
+
+struct db {
+  const driver_t *driver;
+  char *path;
+  const timesrc_t *time;
+  bool read_only;
+  uint64_t epoch; /* makes stamps of two processes differ */
+
+  conn_t *writer;
+  pthread_t thread;
+  bool running;
+  queue_t queue;
+  void (*wake)(void *self, char kind, slice_t id);
+  void *wake_self;
+
+  char *tables[TABLES_MAX]; /* names of the tables that have a stamp */
+  size_t ntables;
+
+  pool_t pool;
+  memo_t *memo;
+
+  _Atomic uint64_t commits, commands, conflicts, io_errors, batch_max;
+};
+
+/* Stops a debug or sanitizer build; true (and one log line) elsewhere. */
+bool db_broken(const char *what);
+
+/* Reads that the calling thread holds. */
+unsigned db_reads_held(void);
+
+/* Reads the table names, and makes this writer's rows. */
+MUST rc_t stamp_init(db_t *db, err_t *e);
+
+/* Bits of the tables that m changes. RC_INTERNAL for a table that has no stamp. */
+uint64_t stamp_bits(const db_t *db, const cmd_t *m);
+
+/* Bumps each table in bits; inside the writer's transaction. */
+MUST rc_t stamp_bump(db_t *db, uint64_t bits, err_t *e);
+
+/* Sum over all tables, for lists whose filter looks into others. */
+MUST rc_t stamp_everything(db_read_t *r, uint64_t *ret, err_t *e);
+
+MUST rc_t pool_init(pool_t *p, size_t max);
+void pool_fini(db_t *db);
+
+MUST rc_t writer_start(db_t *db, err_t *e);
+void writer_stop(db_t *db);
+
+#endif

@@ -1,0 +1,100 @@
+/*
+ * A batch of commands in one SQLite transaction, a savepoint around each. A
+ * command that misses a guard or breaks a constraint is undone alone.
+ */
+#include "db/sqlite_int.h"
+
+#include "base/failpoint.h"
+#include "db/cmd.h"
+#include "db/sql_stmts.h"
+
+/* A batch stops growing after this time, so that its first command does not wait for its last. */
+enum { BATCH_US = 10000 };
+
+static const sql_text_t text_mark = {.name = "savepoint", .text = {"savepoint c", "savepoint c"}};
+static const sql_text_t text_back = {.name = "savepoint_back", .text = {"rollback to c", "rollback to c"}};
+static const sql_text_t text_release = {.name = "savepoint_release", .text = {"release c", "release c"}};
+
+static rc_t run(conn_t *c, const sql_text_t *t, err_t *e)
+{
+  int64_t rows;
+  return sqlite_exec(c, (stmt_t){t, NULL, 0}, &rows, e);
+}
+
+/* While the gate is open the stamp triggers rest: the writer counts for itself. */
+static rc_t gate(conn_t *c, int64_t open, err_t *e)
+{
+  const val_t v[] = {val_int(open)};
+  int64_t rows;
+  return sqlite_exec(c, (stmt_t){&sql_text_writer_gate, v, COUNT_OF(v)}, &rows, e);
+}
+
+static rc_t run_items(conn_t *c, cmd_t *m)
+{
+  for (size_t i = 0; i < m->nitems; i++) {
+    const cmd_item_t *it = &m->items[i];
+    int64_t rows = 0;
+    m->failed_at = i;
+    TRY(sqlite_exec(c, it->s, &rows, &m->err));
+    if (it->want != CMD_ANY_ROWS && rows != it->want)
+      return err_set(&m->err, RC_CONFLICT, "guard", it->s.sql->table, "changed in the meantime or is not there");
+  }
+  m->failed_at = 0;
+  return rc(RC_OK);
+}
+
+/*
+ * Runs one command; its own failure is its result. Failure of this function means
+ * that the transaction is gone (SQLite ends it itself on a full disk and the like).
+ */
+static rc_t run_command(conn_t *c, cmd_t *m, err_t *e)
+{
+  TRY(run(c, &text_mark, e));
+  m->result = run_items(c, m);
+  if (sqlite3_get_autocommit(c->s)) {
+    if (e) *e = m->err;
+    return m->result;
+  }
+  if (!rc_ok(m->result)) TRY(run(c, &text_back, e));
+  return run(c, &text_release, e);
+}
+
+static rc_t run_all(conn_t *c, cmd_t *const *cmds, size_t n, size_t *ret_ran, err_t *e)
+{
+  int64_t until = time_mono_us(c->time) + BATCH_US;
+  size_t i = 0;
+  if (n == 1) { /* alone: the transaction is its savepoint */
+    *ret_ran = 1;
+    cmds[0]->result = run_items(c, cmds[0]);
+    if (!sqlite3_get_autocommit(c->s)) return rc(RC_OK);
+    if (e) *e = cmds[0]->err;
+    return cmds[0]->result;
+  }
+  do {
+    *ret_ran = i + 1;
+    TRY(run_command(c, cmds[i], e));
+  } while (++i < n && time_mono_us(c->time) < until);
+  return rc(RC_OK);
+}
+
+rc_t sqlite_batch(conn_t *c, cmd_t *const *cmds, size_t n, size_t *ret_ran,
+                  rc_t (*before_commit)(void *self, size_t ran, err_t *e), void *self, err_t *e)
+{
+  *ret_ran = n;
+  TRY(sqlite_begin(c, true, e));
+  rc_t r = gate(c, 1, e);
+  if (rc_ok(r)) r = run_all(c, cmds, n, ret_ran, e);
+  if (rc_ok(r) && n == 1 && !rc_ok(cmds[0]->result)) { /* nothing to keep */
+    sqlite_rollback(c);
+    return r;
+  }
+  if (rc_ok(r)) r = before_commit(self, *ret_ran, e);
+  if (rc_ok(r)) r = gate(c, 0, e);
+  if (rc_ok(r)) {
+    FAILPOINT(command_before_commit);
+    r = sqlite_commit(c, e);
+    FAILPOINT(command_after_commit);
+  }
+  if (!rc_ok(r)) sqlite_rollback(c);
+  return r;
+}

@@ -1,0 +1,91 @@
+/*
+ * Version vector: one counter per table and writer. Ours is bumped once a batch
+ * inside its transaction; triggers count foreign writers in the row "other".
+ */
+#include "db/db_int.h"
+
+#include "base/mem.h"
+#include "db/sql_stmts.h"
+
+/* One process writes to a SQLite file, so its counter goes on from where it stood. */
+#define WRITER S("self")
+
+static rc_t load_names(db_t *db, err_t *e)
+{
+  TRY(db->driver->query(db->writer, (stmt_t){&sql_text_stamp_names, NULL, 0}, e));
+  for (;;) {
+    rc_t r = db->driver->next(db->writer, e);
+    if (rc_is(r, RC_NOTFOUND)) return rc(RC_OK);
+    TRY(r);
+    slice_t name = db->driver->col_text(db->writer, 0);
+    if (db->ntables == TABLES_MAX) return err_set(e, RC_INTERNAL, "tables", NULL, "too many tables with a stamp");
+    char *copy = mem_dup_text(name.p, name.n);
+    if (!copy) return err_set(e, RC_NOMEM, "memory", NULL, "not enough memory");
+    db->tables[db->ntables++] = copy;
+  }
+}
+
+rc_t stamp_init(db_t *db, err_t *e)
+{
+  rc_t r = load_names(db, e);
+  db->driver->finish(db->writer);
+  TRY(r);
+  for (size_t i = 0; i < db->ntables; i++) {
+    const val_t v[] = {val_text(slice_str(db->tables[i])), val_text(WRITER)};
+    int64_t rows;
+    TRY(db->driver->exec(db->writer, (stmt_t){&sql_text_stamp_self_row, v, COUNT_OF(v)}, &rows, e));
+  }
+  return rc(RC_OK);
+}
+
+static uint64_t bit_of(const db_t *db, const char *table)
+{
+  for (size_t i = 0; i < db->ntables; i++)
+    if (strcmp(db->tables[i], table) == 0) return UINT64_C(1) << i;
+  return 0;
+}
+
+uint64_t stamp_bits(const db_t *db, const cmd_t *m)
+{
+  uint64_t bits = 0;
+  for (size_t i = 0; i < m->nitems; i++) {
+    const sql_text_t *t = m->items[i].s.sql;
+    if (t->removes) return UINT64_MAX; /* its cascades may reach any table */
+    if (t->table) bits |= bit_of(db, t->table);
+  }
+  for (size_t i = 0; i < m->ntouch; i++) bits |= bit_of(db, m->touch[i]);
+  return bits;
+}
+
+rc_t stamp_bump(db_t *db, uint64_t bits, err_t *e)
+{
+  for (size_t i = 0; i < db->ntables; i++) {
+    if (!(bits >> i & 1)) continue;
+    const val_t v[] = {val_text(slice_str(db->tables[i])), val_text(WRITER)};
+    int64_t rows = 0;
+    TRY(db->driver->exec(db->writer, (stmt_t){&sql_text_stamp_own, v, COUNT_OF(v)}, &rows, e));
+    if (rows != 1) return err_set(e, RC_INTERNAL, "stamp", NULL, "the row of a version stamp is gone");
+  }
+  return rc(RC_OK);
+}
+
+/* The sum grows with each change; the epoch keeps two processes (or a restored file) apart. */
+static rc_t read_sum(db_read_t *r, stmt_t s, uint64_t *ret, err_t *e)
+{
+  TRY(db_one(r, s, e));
+  *ret = (uint64_t)db_col_int(r, 0) ^ r->db->epoch;
+  return rc(RC_OK);
+}
+
+rc_t stamp_everything(db_read_t *r, uint64_t *ret, err_t *e)
+{
+  return read_sum(r, (stmt_t){&sql_text_stamp_all, NULL, 0}, ret, e);
+}
+
+rc_t db_stamp(db_read_t *r, const char *const *tables, size_t n, uint64_t *ret, err_t *e)
+{
+  val_t v[DB_STAMP_MAX];
+  if (n == 0 || n > DB_STAMP_MAX) return err_limit(e, RC_FULL, "stamp", NULL, "at most {limit} tables", DB_STAMP_MAX);
+  for (size_t i = 0; i < DB_STAMP_MAX; i++) v[i] = val_text(slice_str(tables[i < n ? i : 0]));
+  return read_sum(r, (stmt_t){&sql_text_stamp_sum, v, DB_STAMP_MAX}, ret, e);
+}

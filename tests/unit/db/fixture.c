@@ -1,0 +1,161 @@
+#include "fixture.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const char *const statuses[] = {"Pending", "Active", "Expiring", "Expired", "RenewalInProgress", "Failed", "Revoked",
+                                       "Archived", NULL};
+static const char *const job_types[] = {"Issuance", "Renewal", "Deployment", NULL};
+static const char *const job_states[] = {"Pending", "AwaitingCSR", "AwaitingApproval", "Running", "Completed", "Failed",
+                                         "Cancelled", NULL};
+
+static const field_t team_fields[] = {
+  FIELD(team_t, id, FT_TEXT, FF_READONLY, .help = NULL),
+  FIELD(team_t, name, FT_TEXT, FF_REQUIRED | FF_FILTER, .max = 255),
+  FIELD(team_t, description, FT_TEXT, FF_NULLABLE, .help = NULL),
+  FIELD(team_t, created_at, FT_TIME, FF_READONLY | FF_SORT, .help = NULL),
+  FIELD(team_t, updated_at, FT_TIME, FF_READONLY, .help = NULL),
+};
+const resource_t res_team = {.name = "team", .table = "teams", .id_prefix = "team", .fields = team_fields,
+                             .nfields = COUNT_OF(team_fields), .row_size = sizeof(team_t), .order = "created_at", .order_desc = true};
+
+static const field_t certificate_fields[] = {
+  FIELD(certificate_t, id, FT_TEXT, FF_READONLY, .help = NULL),
+  FIELD(certificate_t, name, FT_TEXT, FF_REQUIRED | FF_SORT | FF_FILTER, .help = NULL),
+  FIELD(certificate_t, common_name, FT_TEXT, FF_REQUIRED | FF_SORT, .help = NULL),
+  FIELD(certificate_t, sans, FT_TEXTS, FF_NULLABLE, .help = NULL),
+  FIELD(certificate_t, environment, FT_TEXT, FF_NULLABLE | FF_SORT | FF_FILTER, .help = NULL),
+  FIELD(certificate_t, owner_id, FT_TEXT, FF_REQUIRED | FF_FILTER, .help = NULL),
+  FIELD(certificate_t, team_id, FT_TEXT, FF_REQUIRED | FF_FILTER, .help = NULL),
+  FIELD(certificate_t, issuer_id, FT_TEXT, FF_REQUIRED | FF_FILTER, .help = NULL),
+  FIELD(certificate_t, renewal_policy_id, FT_TEXT, FF_REQUIRED, .help = NULL),
+  FIELD(certificate_t, status, FT_ENUM, FF_SORT | FF_FILTER, .values = statuses),
+  FIELD(certificate_t, tags, FT_JSON, 0, .def = "{}"),
+  FIELD(certificate_t, expires_at, FT_TIME, FF_SORT | FF_FILTER, .help = NULL),
+  FIELD(certificate_t, created_at, FT_TIME, FF_SORT | FF_FILTER, .help = NULL),
+  FIELD(certificate_t, updated_at, FT_TIME, FF_SORT | FF_FILTER, .help = NULL),
+};
+const resource_t res_certificate = {.name = "certificate", .table = "managed_certificates", .id_prefix = "cert",
+                                    .fields = certificate_fields, .nfields = COUNT_OF(certificate_fields),
+                                    .row_size = sizeof(certificate_t), .order = "created_at"};
+
+static const field_t audit_fields[] = {
+  FIELD(audit_t, id, FT_TEXT, FF_READONLY, .help = NULL),
+  FIELD(audit_t, actor, FT_TEXT, 0, .help = NULL),
+  FIELD(audit_t, actor_type, FT_TEXT, 0, .help = NULL),
+  FIELD(audit_t, action, FT_TEXT, 0, .help = NULL),
+  FIELD(audit_t, resource_type, FT_TEXT, 0, .help = NULL),
+  FIELD(audit_t, resource_id, FT_TEXT, FF_FILTER, .help = NULL),
+  FIELD(audit_t, details, FT_JSON, FF_NULLABLE, .help = NULL),
+  FIELD(audit_t, timestamp, FT_TIME, FF_FILTER, .help = NULL),
+  FIELD(audit_t, event_category, FT_TEXT, 0, .help = NULL),
+};
+const resource_t res_audit = {.name = "audit_event", .table = "audit_events", .id_prefix = "audit", .fields = audit_fields,
+                              .nfields = COUNT_OF(audit_fields), .row_size = sizeof(audit_t), .order = "timestamp",
+                              .order_desc = true};
+
+static const field_t job_fields[] = {
+  FIELD(job_t, id, FT_TEXT, FF_READONLY, .help = NULL),
+  FIELD(job_t, type, FT_ENUM, FF_FILTER, .values = job_types),
+  FIELD(job_t, certificate_id, FT_TEXT, FF_NULLABLE | FF_FILTER, .help = NULL),
+  FIELD(job_t, agent_id, FT_TEXT, FF_NULLABLE | FF_FILTER, .help = NULL),
+  FIELD(job_t, status, FT_ENUM, FF_FILTER, .values = job_states),
+  FIELD(job_t, attempts, FT_INT, 0, .help = NULL),
+  FIELD(job_t, created_at, FT_TIME, 0, .help = NULL),
+  FIELD(job_t, next_run_at, FT_TIME, FF_NULLABLE, .help = NULL),
+};
+const resource_t res_job = {.name = "job", .table = "jobs", .id_prefix = "job", .fields = job_fields,
+                            .nfields = COUNT_OF(job_fields), .row_size = sizeof(job_t), .order = "created_at", .order_desc = true};
+
+const resource_t *const test_resources[] = {&res_team, &res_certificate, &res_audit, &res_job};
+const size_t test_resources_n = COUNT_OF(test_resources);
+
+static void open_store(fix_t *f, size_t max_conns)
+{
+  err_t e = {0};
+  rc_t r = db_open(&(db_options_t){.url = slice_str(f->url), .max_conns = max_conns, .time = &timesrc_system, .demo_seed = true},
+                   &f->db, &e);
+  if (!rc_ok(r)) fail_msg("db_open: %s %s", e.reason, e.value);
+}
+
+void fix_open(fix_t *f)
+{
+  *f = (fix_t){.dir = "/tmp/certctl-db-XXXXXX"};
+  assert_non_null(mkdtemp(f->dir));
+  (void)snprintf(f->url, sizeof f->url, "sqlite:%s/t.db", f->dir);
+  f->a = arena_new(64 * 1024 * 1024);
+  assert_non_null(f->a);
+  open_store(f, 8);
+}
+
+void fix_reopen(fix_t *f, size_t max_conns)
+{
+  db_close(f->db);
+  open_store(f, max_conns);
+}
+
+void fix_close(fix_t *f)
+{
+  static const char *const ends[] = {"t.db", "t.db-wal", "t.db-shm", "t.db-journal"};
+  char path[128];
+  db_close(f->db);
+  arena_free(f->a);
+  for (size_t i = 0; i < COUNT_OF(ends); i++) {
+    (void)snprintf(path, sizeof path, "%s/%s", f->dir, ends[i]);
+    (void)unlink(path);
+  }
+  assert_int_equal(rmdir(f->dir), 0);
+}
+
+rc_t try_team(db_t *db, arena_t *a, const char *id, const char *name, int64_t at_us, err_t *e)
+{
+  team_t t = {slice_str(id), slice_str(name), S(""), {at_us}, {at_us}};
+  cmd_t *c = cmd_new(a);
+  cmd_add(c, list_insert(a, &res_team, &t), 1);
+  return db_submit(db, c, e);
+}
+
+void put_team(fix_t *f, const char *id, const char *name, int64_t at_us)
+{
+  err_t e = {0};
+  rc_t r = try_team(f->db, f->a, id, name, at_us, &e);
+  if (!rc_ok(r)) fail_msg("team %s: %s %s %s", id, e.reason, e.field ? e.field : "", e.value);
+}
+
+certificate_t sample_certificate(const char *id, const char *name, int64_t at_us)
+{
+  return (certificate_t){.id = slice_str(id), .name = slice_str(name), .common_name = slice_str(name), .environment = S("test"),
+                         .owner_id = S("o-alice"), .team_id = S("t-platform"), .issuer_id = S("iss-local"),
+                         .renewal_policy_id = S("rp-standard"), .status = S("Pending"), .tags = S("{}"),
+                         .expires_at = US_NEVER, .created_at = {at_us}, .updated_at = {at_us}};
+}
+
+static sqlite3 *own_connection(const fix_t *f)
+{
+  sqlite3 *s = NULL;
+  assert_int_equal(sqlite3_open(f->url + 7, &s), SQLITE_OK);
+  (void)sqlite3_busy_timeout(s, 5000);
+  return s;
+}
+
+int64_t sql_number(const fix_t *f, const char *sql)
+{
+  sqlite3 *s = own_connection(f);
+  sqlite3_stmt *st = NULL;
+  assert_int_equal(sqlite3_prepare_v2(s, sql, -1, &st, NULL), SQLITE_OK);
+  assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+  int64_t v = sqlite3_column_int64(st, 0);
+  (void)sqlite3_finalize(st);
+  (void)sqlite3_close(s);
+  return v;
+}
+
+int sql_run(const fix_t *f, const char *sql)
+{
+  sqlite3 *s = own_connection(f);
+  int code = sqlite3_exec(s, sql, NULL, NULL, NULL);
+  (void)sqlite3_close(s);
+  return code;
+}
