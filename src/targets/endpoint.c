@@ -37,6 +37,7 @@ static slice_t sni_of(slice_t name, arena_t *a)
   return rc_ok(ip_parse(name, &ip)) ? (slice_t){0} : name;
 }
 
+/* One handshake. */
 static rc_t look(const deploy_context_t *cx, const endpoint_conf_t *c, slice_t sni, deploy_result_t *ret, err_t *e)
 {
   BUF_SCOPED buf_t der = buf_heap(LIM_CERT_DER);
@@ -82,6 +83,7 @@ rc_t endpoint_verify(const deploy_context_t *cx, const endpoint_conf_t *c, slice
     why = (err_t){0};
     r = look(cx, c, sni, ret, &why);
   }
+  ret->probed = !once || rc_ok(r);
   if (rc_ok(r)) return r;
   tell(cx, c, ret, &why);
   return err_set(e, RC_INVALID, "deploy_verify", "post_deploy_verify", "failed: the new certificate is not served");

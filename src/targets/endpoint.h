@@ -29,7 +29,7 @@ MUST rc_t endpoint_conf_read(slice_t json, arena_t *a, endpoint_conf_t *ret, err
  * try, now. Otherwise one early look, which is enough for most reloads, then
  * `attempts` tries, each after a pause of backoff_ms that doubles up to its
  * maximum. `name` is asked for by SNI; a wildcard stands for one of its hosts,
- * empty sends none. Sets verified, verify_skipped and actual_sha256.
+ * empty sends none. Sets verified, verify_skipped, probed and actual_sha256.
  * RC_INVALID "deploy_verify"; cx->report says what was served instead.
  */
 MUST rc_t endpoint_verify(const deploy_context_t *cx, const endpoint_conf_t *c, slice_t name, bool once,

@@ -29,6 +29,7 @@ typedef struct deploy_result {
   bool skipped;                 /* everything was already in place */
   bool verified;                /* a handshake showed the new leaf */
   bool verify_skipped;          /* no endpoint configured */
+  bool probed;                  /* the endpoint was asked about this leaf */
   char expected_sha256[65], actual_sha256[65]; /* hex; actual empty when the probe failed */
 } deploy_result_t;
 
