@@ -401,7 +401,7 @@ static void cli_leaves_foreign_flags(void **state)
 static void unknown_settings_warn(void **state)
 {
   set("CERTCTL_DATABASE_MAX_CONN", "9");
-  set("CERTCTL_AGENT_POLL_" "INTERVAL", "9");
+  set("CERTCTL_" "AGENT_POLL_INTERVAL", "9");
   set("CERTCTL_KEY_DIR", "/of/the/agent");
   set("CERTCTL_DATABASE_MIGRATIONS_PATH", "./migrations");
   conf_t c = load(SP_SERVER);
@@ -410,7 +410,7 @@ static void unknown_settings_warn(void **state)
     const conf_warning_t *w = &c.warnings[i];
     if (slice_is(w->fields[0].text, "CERTCTL_DATABASE_MAX_CONN"))
       near = w->nfields == 2 && slice_is(w->fields[1].text, "CERTCTL_DATABASE_MAX_CONNS");
-    if (slice_is(w->fields[0].text, "CERTCTL_AGENT_POLL_" "INTERVAL")) far = w->nfields == 1;
+    if (slice_is(w->fields[0].text, "CERTCTL_" "AGENT_POLL_INTERVAL")) far = w->nfields == 1;
     if (strcmp(w->text, "setting without effect") == 0)
       accepted = slice_is(w->fields[0].text, "CERTCTL_DATABASE_MIGRATIONS_PATH");
   }
