@@ -1,0 +1,167 @@
+"""Flips comparisons in changed source files, one at a time, and counts what the tests notice.
+
+mutate.py [--count 30] [--seed 1] [--base REF] [--need 24] [--jobs N] [--minutes 40] [FILE …]
+
+Each mutant is built in a copy of the tree (build-mutate), only what depends on the file; then the unit tests that link it
+run, then, if they see nothing, the scenario tests named for its folder. A mutant that does not compile counts for nothing
+and is replaced. Ends with "noticed K/N"; exit 0 when K reaches --need, as a share of N.
+"""
+import argparse
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+import lint  # noqa: E402  (the C scanner of the house rules)
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+WORK = ROOT / "build-mutate"
+TREE, BUILD = WORK / "tree", WORK / "out"
+FLIPS = {"==": "!=", "!=": "==", "<=": "<", ">=": ">", "<": "<=", ">": ">=", "&&": "||", "||": "&&"}
+OPERATOR = re.compile(r"(?<![-<>=!&|+*/%^])(==|!=|<=|>=|&&|\|\||<(?![<=])|>(?![>=]))(?![=])")
+# Whole-program tests that exercise a folder, tried when its unit tests notice nothing.
+SCENARIOS = {"agent": "agent nginx", "targets": "nginx", "api": "api", "core": "api", "work": "api", "net": "http", "signer": "signer",
+             "io": "signer agent", "db": "api", "bin": "cli agent signer", "model": "api"}
+ENV = dict(os.environ, BUILD=str(BUILD), PYTHONDONTWRITEBYTECODE="1", ASAN_OPTIONS="detect_leaks=0")
+
+
+def changed_files(base):
+    """Source files of src/ that differ from `base`; all of them when there is no such commit."""
+    if base:
+        out = subprocess.run(["git", "diff", "--name-only", base, "--", "src"], cwd=ROOT, capture_output=True, text=True)
+    else:
+        out = subprocess.run(["git", "ls-files", "src"], cwd=ROOT, capture_output=True, text=True)
+    return [f for f in out.stdout.split() if f.endswith(".c") and (ROOT / f).exists()]
+
+
+def sites(path):
+    """(offset, operator) of each comparison in code, outside the preprocessor, types of #include and static tables."""
+    code = lint.C_NOISE.sub(lint.blank, (ROOT / path).read_text())
+    for m in OPERATOR.finditer(code):
+        line_start = code.rfind("\n", 0, m.start()) + 1
+        line = code[line_start:code.find("\n", m.start())]
+        if not line.lstrip().startswith("#") and "_Static_assert" not in line and "CHECK(" not in line:
+            yield m.start(1), m.group(1)
+
+
+def run(args, seconds, **kw):
+    """Return code, or None when it took too long; the whole group is ended then."""
+    p = subprocess.Popen([str(a) for a in args], env=ENV, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **kw)
+    try:
+        return p.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(p.pid, signal.SIGKILL)
+        p.wait()
+        return None
+
+
+def prepare(jobs):
+    """A copy of the tree with its own build, all tests built."""
+    shutil.rmtree(TREE, ignore_errors=True)
+    lint.copy_tree(TREE)
+    for extra in ("tests/data", "fuzz"):
+        if (ROOT / extra).exists():
+            shutil.copytree(ROOT / extra, TREE / extra, dirs_exist_ok=True)
+    if not (BUILD / "build.ninja").exists():
+        subprocess.run(["meson", "setup", BUILD, TREE, "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dfailpoints=true"],
+                       check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-C", BUILD, "-j", jobs, "--quiet"], check=True)
+
+
+def tests_of(path):
+    """Names of the meson tests whose program depends on the object of `path`, those of its own floor first."""
+    floor = path.split("/")[1]
+    names = subprocess.run(["meson", "test", "-C", BUILD, "--list"], capture_output=True, text=True).stdout.splitlines()
+    names = [n.strip() for n in names if re.fullmatch(r"[\w-]+", n.strip())]
+    return [n for n in names if n.startswith(floor + "-")]
+
+
+def all_tests():
+    names = subprocess.run(["meson", "test", "-C", BUILD, "--list"], capture_output=True, text=True).stdout.splitlines()
+    return [n.strip() for n in names if re.fullmatch(r"[\w-]+", n.strip())]
+
+
+def scenario_files(floor):
+    found = []
+    for word in SCENARIOS.get(floor, "").split():
+        found += sorted((TREE / "tests/scenario").glob(f"test_*{word}*.py"))
+    return found
+
+
+def notices(path, baseline, jobs):
+    """The first thing that notices the mutant built now, or None."""
+    own = [t for t in tests_of(path) if t in baseline]
+    rest = [t for t in baseline if t not in own]
+    for names in (own, rest):
+        if names and run(["meson", "test", "-C", BUILD, "--no-rebuild", "--num-processes", jobs, "-t", "3", *names], 240) != 0:
+            return "unit tests"
+    for f in scenario_files(path.split("/")[1]):
+        if f.name in baseline and run([sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f], 240, cwd=TREE) != 0:
+            return f.name
+    return None
+
+
+def passing(jobs):
+    """Tests that pass without a mutant: only they can notice one."""
+    good = [t for t in all_tests() if run(["meson", "test", "-C", BUILD, "--no-rebuild", "-t", "3", t], 240) == 0]
+    for f in sorted((TREE / "tests/scenario").glob("test_*.py")):
+        if run([sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f], 300, cwd=TREE) == 0:
+            good.append(f.name)
+    return good
+
+
+def mutate(path, at, op):
+    target = TREE / path
+    text = (ROOT / path).read_text()
+    target.write_text(text[:at] + FLIPS[op] + text[at + len(op):])
+    line = text.count("\n", 0, at) + 1
+    return f"{path}:{line}: {op} to {FLIPS[op]}: {text.splitlines()[line - 1].strip()[:90]}"
+
+
+def restore(path):
+    shutil.copyfile(ROOT / path, TREE / path)
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--count", type=int, default=30)
+    ap.add_argument("--need", type=int, default=24)
+    ap.add_argument("--seed", type=int, default=1)
+    ap.add_argument("--base", help="commit that the changed files are counted from; all of src without it")
+    ap.add_argument("--jobs", default=str(os.cpu_count()))
+    ap.add_argument("--minutes", type=float, default=40)
+    ap.add_argument("files", nargs="*")
+    args = ap.parse_args()
+    began = time.monotonic()
+    print("mutate: building the copy", flush=True)
+    prepare(args.jobs)
+    baseline = passing(args.jobs)
+    print(f"mutate: {len(baseline)} tests pass without a mutant, {time.monotonic() - began:.0f} s", flush=True)
+    pool = [(f, at, op) for f in (args.files or changed_files(args.base)) for at, op in sites(f)]
+    random.Random(args.seed).shuffle(pool)
+    noticed = tried = 0
+    for path, at, op in pool:
+        if tried == args.count or time.monotonic() - began > args.minutes * 60:
+            break
+        what = mutate(path, at, op)
+        if run(["ninja", "-C", BUILD, "-j", args.jobs], 600) != 0:
+            restore(path)
+            continue
+        tried += 1
+        by = notices(path, baseline, args.jobs)
+        noticed += by is not None
+        print(f"{'noticed ' if by else 'MISSED  '}{what}" + (f"  ({by})" if by else ""), flush=True)
+        restore(path)
+    fine = tried > 0 and noticed * args.count >= args.need * tried
+    print(f"noticed {noticed}/{tried}, {time.monotonic() - began:.0f} s")
+    return 0 if fine else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
