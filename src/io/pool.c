@@ -195,7 +195,7 @@ pool_stats_t pool_stats(pool_t *p, int queue)
   return s;
 }
 
-void pool_free(pool_t *p)
+void pool_stop(pool_t *p)
 {
   if (!p) return;
   pthread_mutex_lock(&p->lock);
@@ -214,6 +214,12 @@ void pool_free(pool_t *p)
     pthread_cond_destroy(&w->wake);
     mem_free(w);
   }
+}
+
+void pool_free(pool_t *p)
+{
+  if (!p) return;
+  pool_stop(p);
   pthread_mutex_destroy(&p->lock);
   mem_free(p);
 }

@@ -50,7 +50,10 @@ typedef struct pool_stats {
 } pool_stats_t;
 pool_stats_t pool_stats(pool_t *p, int queue);
 
-/* Runs what waits, then ends the threads and frees. */
+/* Runs what waits, then ends the threads; every later push is refused. Safe to call twice. */
+void pool_stop(pool_t *p);
+
+/* Stops, then frees. */
 void pool_free(pool_t *p);
 
 #endif

@@ -108,3 +108,16 @@ http_step_t http_intake_feed(http_intake_t *in, slice_t *bytes, const http_app_t
   in->done = step == HTTP_READY;
   return step;
 }
+
+rc_t http_intake_restore(http_intake_t *in, slice_t text, slice_t body, const http_plan_t *plan)
+{
+  buf_put(&in->text, text);
+  TRY(buf_rc(&in->text));
+  CHECK(rc_ok(http1_request(buf_slice(&in->text), &in->scan, &in->head, NULL))); /* it was accepted before */
+  in->plan = *plan;
+  in->body.cap = body.n;
+  buf_put(&in->body, body);
+  TRY(buf_rc(&in->body));
+  in->has_head = in->done = true;
+  return rc(RC_OK);
+}

@@ -34,6 +34,9 @@ void http_intake_fini(http_intake_t *in);
 /* Takes bytes from the front of *bytes, never beyond the end of this request. */
 http_step_t http_intake_feed(http_intake_t *in, slice_t *bytes, const http_app_t *app, int *ret_status);
 
+/* A request that was read before, from its head and its decoded body (a parked one). RC_NOMEM. */
+MUST rc_t http_intake_restore(http_intake_t *in, slice_t text, slice_t body, const http_plan_t *plan);
+
 /* The body as the handler gets it: empty where the plan takes none. */
 slice_t http_intake_body(const http_intake_t *in);
 

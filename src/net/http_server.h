@@ -81,7 +81,7 @@ typedef struct http_server_options {
   int workers;             /* most threads, shared among the queues; 0: 64 (design D6). Made when they are needed */
   size_t worker_stack;     /* bytes; 0: 256 KiB */
   int queue_depth[HTTP_QUEUES]; /* requests that may wait; 0: 1024 */
-  int queue_workers[HTTP_QUEUES]; /* most workers on one class at once; 0: all, but for the last class a quarter */
+  int queue_workers[HTTP_QUEUES]; /* most workers on one class at once; 0: all, five eighths, a quarter */
   int64_t head_timeout_ms, read_timeout_ms, write_timeout_ms, idle_timeout_ms; /* 0: 5, 30, 120, 60 s */
   size_t max_connections;  /* further ones are closed at once; 0: 16,384 */
   const timesrc_t *time;   /* NULL: the system's */

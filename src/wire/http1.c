@@ -14,6 +14,9 @@ enum {
 #define ALPHA_HEX (C_TOKEN | C_VALUE | C_TARGET | C_HOST | C_HEX)
 #define ALPHA (C_TOKEN | C_VALUE | C_TARGET | C_HOST)
 
+#define VALUE_8 C_VALUE, C_VALUE, C_VALUE, C_VALUE, C_VALUE, C_VALUE, C_VALUE, C_VALUE
+#define VALUE_64 VALUE_8, VALUE_8, VALUE_8, VALUE_8, VALUE_8, VALUE_8, VALUE_8, VALUE_8
+
 static const uint8_t classes[256] = {
   ['\t'] = C_VALUE, [' '] = C_VALUE,
   ['!'] = ALPHA, ['"'] = C_VALUE, ['#'] = C_TOKEN | C_VALUE, ['$'] = ALPHA, ['%'] = ALPHA, ['&'] = ALPHA, ['\''] = ALPHA,
@@ -33,7 +36,7 @@ static const uint8_t classes[256] = {
   ['n'] = ALPHA, ['o'] = ALPHA, ['p'] = ALPHA, ['q'] = ALPHA, ['r'] = ALPHA, ['s'] = ALPHA, ['t'] = ALPHA,
   ['u'] = ALPHA, ['v'] = ALPHA, ['w'] = ALPHA, ['x'] = ALPHA, ['y'] = ALPHA, ['z'] = ALPHA,
   ['{'] = C_VALUE, ['|'] = C_TOKEN | C_VALUE, ['}'] = C_VALUE, ['~'] = ALPHA,
-  [128 ... 255] = C_VALUE,
+  [128] = VALUE_64, VALUE_64,
 };
 
 /* Everything that is refused, by name; `status` is what a server answers. */
