@@ -8,8 +8,7 @@
 enum {
   READ_CHUNK = 4096,
   OUT_MAX = 64 * 1024,  /* hello, alerts */
-  PLAIN_MAX = 64 * 1024, /* what a talkative server says before we leave */
-  TICK_MS = 1000
+  PLAIN_MAX = 64 * 1024 /* what a talkative server says before we leave */
 };
 
 static void tls_free_ptr(tls_t **t)
@@ -23,27 +22,24 @@ static void client_free_ptr(tls_client_t **c)
 }
 
 typedef struct talk {
-  const probe_spec_t *spec;
+  const sock_patience_t *patience;
   const sock_t *sock;
   tls_t *tls;
   buf_t plain, out;
-  int64_t end_us;
-  int64_t tick_us;
 } talk_t;
 
-static rc_t wait_for(talk_t *t, int what, err_t *e)
+static bool on_tick(void *self)
 {
-  for (;;) {
-    int64_t now = time_mono_us(t->spec->time);
-    if (now >= t->tick_us) {
-      if (t->spec->tick) t->spec->tick(t->spec->self);
-      t->tick_us = now + TICK_MS * 1000;
-    }
-    if (now >= t->end_us) return err_set(e, RC_TIMEOUT, "probe_timeout", NULL, "no TLS handshake in time");
-    int64_t until = t->end_us < t->tick_us ? t->end_us : t->tick_us;
-    rc_t r = sock_wait(t->sock, what, (until - now) / 1000 + 1);
-    if (rc_ok(r) || (!rc_is(r, RC_TIMEOUT) && !rc_is(r, RC_AGAIN))) return r;
-  }
+  const probe_spec_t *spec = self;
+  if (spec->tick) spec->tick(spec->self);
+  return true;
+}
+
+static rc_t wait_for(const talk_t *t, int what, err_t *e)
+{
+  rc_t r = sock_wait(t->sock, what, t->patience);
+  if (rc_is(r, RC_TIMEOUT)) return err_set(e, RC_TIMEOUT, "probe_timeout", NULL, "no TLS handshake in time");
+  return rc_ok(r) ? r : err_set(e, r.code, "probe_closed", NULL, "waiting for the endpoint failed");
 }
 
 static rc_t flush(talk_t *t, err_t *e)
@@ -81,13 +77,17 @@ static rc_t shake(talk_t *t, err_t *e)
 
 rc_t probe_leaf(const probe_spec_t *spec, buf_t *der, err_t *e)
 {
-  int64_t start = time_mono_us(spec->time);
+  probe_spec_t copy = *spec;
+  sock_patience_t patience = {.deadline_us = time_mono_us(spec->time) + spec->deadline_ms * 1000,
+                              .time = spec->time,
+                              .tick = on_tick,
+                              .self = &copy};
   CLEANUP(client_free_ptr) tls_client_t *client = NULL;
   CLEANUP(tls_free_ptr) tls_t *tls = NULL;
   CLEANUP(sock_close) sock_t sock = SOCK_CLOSED;
-  talk_t t = {.spec = spec, .sock = &sock, .end_us = start + spec->deadline_ms * 1000, .tick_us = start + TICK_MS * 1000};
+  talk_t t = {.patience = &patience, .sock = &sock};
 
-  TRY(sock_connect(spec->host, spec->port, t.end_us, spec->time, &sock, e));
+  TRY(sock_connect(spec->host, spec->port, &patience, &sock, e));
   TRY(tls_client_new(&(tls_client_options_t){.probe = true}, &client, e));
   /* An address in place of a name means: no SNI. */
   TRY(tls_connect(client, spec->sni.n ? spec->sni : S("127.0.0.1"), &tls, e));
