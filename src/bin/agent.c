@@ -6,6 +6,7 @@
 #include "agent/poll.h"
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "base/version.h"
 #include "conf/conf.h"
 
 #include <signal.h>
@@ -59,7 +60,7 @@ static int list_failpoints(void)
 
 static int version(void)
 {
-  puts("certctl-agent " CERTCTL_VERSION);
+  printf("certctl-agent %s %s\n", version_text(), version_commit());
   return 0;
 }
 
@@ -99,13 +100,15 @@ static int refuse_err(const char *what, const err_t *e)
 
 static rc_t make_link(const conf_t *c, slice_t ca_pem, link_t **ret, err_t *e)
 {
+  char agent[64];
+  snprintf(agent, sizeof agent, "certctl-agent/%s", version_text());
   return link_new(&(link_options_t){.http = {.base_url = c->server_url,
                                              .ca_pem = ca_pem,
                                              .insecure = c->server_tls_insecure_skip_verify,
-                                             .user_agent = S("certctl-agent/" CERTCTL_VERSION)},
+                                             .user_agent = slice_str(agent)},
                                     .agent_id = c->agent_id,
                                     .api_key = slice_of(c->api_key.p, c->api_key.n),
-                                    .version = S(CERTCTL_VERSION),
+                                    .version = slice_str(version_text()),
                                     .time = &timesrc_system,
                                     .rng = &rng_system,
                                     .stopping = is_stopping},
@@ -117,9 +120,8 @@ static int serve(const conf_t *c, link_t *link, const dir_t *keys)
   err_t e = {0};
   agent_t agent = {.link = link, .keys = keys, .time = &timesrc_system};
   if (c->server_tls_insecure_skip_verify) log_line(LOG_WARN, "server certificate is not verified");
-  if (c->discovery_dirs.n) log_line(LOG_WARN, "discovery is not part of this build", log_i("folders", (int64_t)c->discovery_dirs.n));
   log_line(LOG_INFO, "agent started", log_s("agent_id", c->agent_id), log_s("name", c->agent_name),
-           log_s("server", c->server_url), log_c("version", CERTCTL_VERSION));
+           log_s("server", c->server_url), log_c("version", version_text()));
   rc_t r = poll_run(&agent, &rng_system, is_stopping, NULL, &e);
   if (!rc_ok(r)) return refuse_err("stopped", &e);
   log_line(LOG_INFO, link_is_retired(link) ? "agent is retired, leaving" : "agent stopped");
