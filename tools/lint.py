@@ -314,7 +314,7 @@ def settings_read(t):
 
 
 # Macros of the build, and names that tests use because nothing knows them.
-NOT_SETTINGS = {"CERTCTL_FAILPOINTS", "CERTCTL_VERSION", "CERTCTL_SOURCE_ROOT", "CERTCTL_DATABASE_MAX_CONN", "CERTCTL_UNHEARD_OF", "CERTCTL_PLANTED"}
+NOT_SETTINGS = {"CERTCTL_FAILPOINTS", "CERTCTL_VERSION", "CERTCTL_COMMIT", "CERTCTL_SOURCE_ROOT", "CERTCTL_DATABASE_MAX_CONN", "CERTCTL_UNHEARD_OF", "CERTCTL_PLANTED"}
 # Names that are told about in places and do not exist (spec/scale.md 10.5).
 DENIED = ["CERTCTL_" + n for n in ("AGENT_POLL_" "INTERVAL", "ASYNC_POLL_MAX_" "ATTEMPTS")]
 NAME = re.compile(r"\bCERTCTL_[A-Z0-9_]*[A-Z0-9](?![A-Z0-9_]*[*<{])")
