@@ -19,6 +19,9 @@ enum { READ_SIZE = 64 * 1024, BACKLOG = 1024 };
 struct loop {
   uv_loop_t uv;
   uv_async_t wake;
+  uv_prepare_t rest;
+  void (*at_rest)(void *self);
+  void *at_rest_self;
   _Atomic(loop_task_t *) tasks; /* newest first; turned round when taken */
   atomic_bool stopping;
   bool started;
@@ -109,7 +112,7 @@ static void close_any(uv_handle_t *h, void *arg)
 {
   loop_t *l = arg;
   if (uv_is_closing(h)) return;
-  if (h == (uv_handle_t *)&l->wake) uv_close(h, NULL);
+  if (h == (uv_handle_t *)&l->wake || h == (uv_handle_t *)&l->rest) uv_close(h, NULL);
   else if (h->type == UV_TIMER) uv_close(h, timer_gone);
   else if (((tcp_t *)h)->listens) uv_close(h, listener_gone);
   else loop_stream_close(h->data);
@@ -190,6 +193,20 @@ void loop_free(loop_t *l)
   CHECK(uv_loop_close(&l->uv) == 0);
   mem_free(l->input);
   mem_free(l);
+}
+
+static void on_rest(uv_prepare_t *h)
+{
+  loop_t *l = h->data;
+  l->at_rest(l->at_rest_self);
+}
+
+void loop_at_rest(loop_t *l, void (*fn)(void *self), void *self)
+{
+  l->at_rest = fn;
+  l->at_rest_self = self;
+  l->rest.data = l;
+  CHECK(uv_prepare_init(&l->uv, &l->rest) == 0 && uv_prepare_start(&l->rest, on_rest) == 0);
 }
 
 int64_t loop_now_ms(const loop_t *l) { return (int64_t)uv_now(&l->uv); }

@@ -43,6 +43,9 @@ typedef struct loop_task {
 /* Runs t->run(t) on the loop's thread, in order of posting per thread. Any thread; one wake-up for many tasks. */
 void loop_post(loop_t *l, loop_task_t *t);
 
+/* Calls fn at the end of each turn, before the loop waits for events; one per loop, set before it runs. */
+void loop_at_rest(loop_t *l, void (*fn)(void *self), void *self);
+
 /* --- timers --- */
 
 /* RC_NOMEM. Not yet running. */

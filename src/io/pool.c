@@ -32,22 +32,6 @@ struct pool {
   bool stopping;
 };
 
-rc_t pool_new(const pool_options_t *o, pool_t **ret)
-{
-  CHECK(o->queues > 0 && o->queues <= POOL_QUEUES && o->workers > 0);
-  pool_t *p = mem_alloc(sizeof *p);
-  if (!p) return rc(RC_NOMEM);
-  p->o = *o;
-  for (int i = 0; i < o->queues; i++) {
-    p->q[i].last = &p->q[i].first;
-    p->q[i].depth = o->queue[i].depth;
-    p->q[i].most = o->queue[i].most > 0 ? o->queue[i].most : o->workers;
-  }
-  pthread_mutex_init(&p->lock, NULL);
-  *ret = p;
-  return rc(RC_OK);
-}
-
 /* A queue with work that may have one more worker; -1 if none. Locked. */
 static int choose(pool_t *p)
 {
@@ -160,7 +144,7 @@ static void *worker_main(void *arg)
   return NULL;
 }
 
-bool pool_push(pool_t *p, int queue, pool_job_t *job)
+static bool put(pool_t *p, int queue, pool_job_t *job, bool wake)
 {
   CHECK(queue >= 0 && queue < p->o.queues);
   pthread_mutex_lock(&p->lock);
@@ -171,18 +155,21 @@ bool pool_push(pool_t *p, int queue, pool_job_t *job)
     *q->last = job;
     q->last = &job->next;
     q->waiting++;
-    summon(p);
-    /* No thread at all could be made: nobody would ever come for the job. */
-    if (p->threads == 0) {
-      q->first = NULL;
-      q->last = &q->first;
-      q->waiting = 0;
-      taken = false;
-    }
+    if (wake) summon(p);
   }
   q->refused += !taken;
   pthread_mutex_unlock(&p->lock);
   return taken;
+}
+
+bool pool_push(pool_t *p, int queue, pool_job_t *job) { return put(p, queue, job, true); }
+bool pool_put(pool_t *p, int queue, pool_job_t *job) { return put(p, queue, job, false); }
+
+void pool_kick(pool_t *p)
+{
+  pthread_mutex_lock(&p->lock);
+  summon(p);
+  pthread_mutex_unlock(&p->lock);
 }
 
 pool_stats_t pool_stats(pool_t *p, int queue)
@@ -222,4 +209,27 @@ void pool_free(pool_t *p)
   pool_stop(p);
   pthread_mutex_destroy(&p->lock);
   mem_free(p);
+}
+
+rc_t pool_new(const pool_options_t *o, pool_t **ret)
+{
+  CHECK(o->queues > 0 && o->queues <= POOL_QUEUES && o->workers > 0);
+  pool_t *p = mem_alloc(sizeof *p);
+  if (!p) return rc(RC_NOMEM);
+  p->o = *o;
+  for (int i = 0; i < o->queues; i++) {
+    p->q[i].last = &p->q[i].first;
+    p->q[i].depth = o->queue[i].depth;
+    p->q[i].most = o->queue[i].most > 0 ? o->queue[i].most : o->workers;
+  }
+  pthread_mutex_init(&p->lock, NULL);
+  pthread_mutex_lock(&p->lock);
+  grow(p);
+  pthread_mutex_unlock(&p->lock);
+  if (p->threads == 0) {
+    pool_free(p);
+    return rc(RC_NOMEM);
+  }
+  *ret = p;
+  return rc(RC_OK);
 }

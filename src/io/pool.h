@@ -1,7 +1,7 @@
 /*
  * Bounded pool of worker threads fed by a few queues. Each queue has a depth and
  * the most workers it may occupy at once, so that a flood in one class leaves
- * workers to the others. Threads are made when work waits and nobody is idle,
+ * workers to the others. Threads after the first are made when work waits and nobody is idle,
  * and stay; idle ones are woken last in, first out, so that the few that are
  * needed keep their caches.
  *
@@ -37,11 +37,15 @@ typedef struct pool_options {
   void *self;
 } pool_options_t;
 
-/* RC_NOMEM. No thread is made yet. */
+/* Makes the first thread. RC_NOMEM, also where the system gives no thread. */
 MUST rc_t pool_new(const pool_options_t *o, pool_t **ret);
 
 /* False when the queue is full or the pool is stopping: the job stays the caller's. Any thread. */
 MUST bool pool_push(pool_t *p, int queue, pool_job_t *job);
+
+/* The same without waking anybody: one pool_kick for many, at the end of a loop's turn, saves the switches. */
+MUST bool pool_put(pool_t *p, int queue, pool_job_t *job);
+void pool_kick(pool_t *p);
 
 /* Jobs waiting, running, and refused since the start. Any thread. */
 typedef struct pool_stats {

@@ -193,15 +193,19 @@ static void refuse(http_conn_t *c, int status, bool keep_alive)
   keep_alive = keep_alive && in->has_head && in->head.keep_alive;
   buf_reset(&c->call->out);
   atomic_fetch_add_explicit(&s->refused, 1, memory_order_relaxed);
-  http_refusal_put(s, &c->l->stamp, in->has_head ? &in->head : NULL, status, keep_alive, &c->call->out);
+  http_refusal_put(s, &c->l->own.stamp, in->has_head ? &in->head : NULL, status, keep_alive, &c->call->out);
   if (c->call->out.code) close_conn(c);
   else begin_answer(c, keep_alive);
 }
 
 /* --- requests --- */
 
+static void finished(http_conn_t *c);
+
+/* To a worker, or to the handler at once where the plan says so; never twice, so that parking cannot recurse. */
 static void dispatch(http_conn_t *c)
 {
+  http_loop_t *l = c->l;
   http_call_t *call = c->call;
   call->conn = c;
   memcpy(call->addr, c->addr, c->addr_n);
@@ -209,7 +213,14 @@ static void dispatch(http_conn_t *c)
   call->park = false;
   c->phase = PH_BUSY;
   no_deadline(c);
-  if (!http_call_push(call)) refuse(c, 503, true);
+  if (call->in.plan.on_loop && !call->resumed) {
+    http_call_run(l->s, &l->own, call);
+    finished(c);
+  } else if (pool_put(l->s->pool, call->in.plan.queue, &call->job)) {
+    l->put = true;
+  } else {
+    refuse(c, 503, true);
+  }
 }
 
 static void ready(http_conn_t *c)
@@ -321,25 +332,35 @@ static void wait_over(http_conn_t *c)
   if (park_del(c->l->s->park, &c->parked->entry)) unpark(c, true);
 }
 
+/* The handler has returned: answer, or wait. */
+static void finished(http_conn_t *c)
+{
+  http_call_t *call = c->call;
+  if (!call->park) {
+    begin_answer(c, call->keep_alive);
+  } else if (atomic_load_explicit(&c->l->s->draining, memory_order_relaxed)) {
+    call->resumed = call->wait_over = true;
+    dispatch(c);
+  } else if (c->peer_done) {
+    close_conn(c); /* nobody is waiting any more */
+  } else {
+    park(c);
+  }
+}
+
 void http_conn_done(loop_task_t *t)
 {
   http_call_t *call = (http_call_t *)((uintptr_t)t - offsetof(http_call_t, done));
-  http_conn_t *c = call->conn;
-  if (!c) {
-    call_put(call);
-    return;
-  }
-  bool draining = atomic_load_explicit(&c->l->s->draining, memory_order_relaxed);
-  if (call->park && draining) {
-    call->resumed = call->wait_over = true;
-    dispatch(c);
-  } else if (call->park && c->peer_done) {
-    close_conn(c); /* nobody is waiting any more */
-  } else if (call->park) {
-    park(c);
-  } else {
-    begin_answer(c, call->keep_alive);
-  }
+  if (call->conn) finished(call->conn);
+  else call_put(call);
+}
+
+void http_conn_rest(void *self)
+{
+  http_loop_t *l = self;
+  if (!l->put) return;
+  l->put = false;
+  pool_kick(l->s->pool);
 }
 
 /* --- the connection --- */

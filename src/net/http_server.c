@@ -10,12 +10,6 @@
 
 enum { MAX_LOOPS = 64, ARENA_FIRST = 64 * 1024 };
 
-/* A worker's own things. */
-typedef struct worker {
-  arena_t *arena;
-  http_stamp_t stamp;
-} worker_t;
-
 /* --- answers of the server itself --- */
 
 void http_refusal_put(http_server_t *s, http_stamp_t *st, const http1_head_t *head, int status, bool keep_alive, buf_t *out)
@@ -46,7 +40,7 @@ void http_refusal_put(http_server_t *s, http_stamp_t *st, const http1_head_t *he
 
 static void *worker_new(void *self)
 {
-  worker_t *w = mem_alloc(sizeof *w);
+  http_worker_t *w = mem_alloc(sizeof *w);
   if (w) w->arena = arena_new(ARENA_FIRST);
   if (w && !w->arena) {
     mem_free(w);
@@ -57,12 +51,12 @@ static void *worker_new(void *self)
 
 static void worker_free(void *self, void *mine)
 {
-  worker_t *w = mine;
+  http_worker_t *w = mine;
   arena_free(w->arena);
   mem_free(w);
 }
 
-static void compose(http_server_t *s, worker_t *w, http_call_t *call, const http_response_t *rp, slice_t id)
+static void compose(http_server_t *s, http_worker_t *w, http_call_t *call, const http_response_t *rp, slice_t id)
 {
   const http1_head_t *head = &call->in.head;
   call->keep_alive = head->keep_alive && !rp->close && !atomic_load_explicit(&s->draining, memory_order_relaxed);
@@ -90,11 +84,8 @@ static bool take_park(http_call_t *call, const http_response_t *rp)
   return true;
 }
 
-static void run(void *self, void *mine, pool_job_t *job)
+void http_call_run(http_server_t *s, http_worker_t *w, http_call_t *call)
 {
-  http_server_t *s = self;
-  worker_t *w = mine;
-  http_call_t *call = (http_call_t *)(void *)job; /* job is its first member */
   char id[UUID_LEN + 1];
   http_stamp_id(&w->stamp, id);
   arena_set_budget(w->arena, call->in.plan.arena_max);
@@ -122,10 +113,14 @@ static void run(void *self, void *mine, pool_job_t *job)
     }
   }
   arena_reset(w->arena);
-  loop_post(call->l->loop, &call->done);
 }
 
-bool http_call_push(http_call_t *call) { return pool_push(call->l->s->pool, call->in.plan.queue, &call->job); }
+static void run(void *self, void *mine, pool_job_t *job)
+{
+  http_call_t *call = (http_call_t *)(void *)job; /* job is its first member */
+  http_call_run(self, mine, call);
+  loop_post(call->l->loop, &call->done);
+}
 
 /* --- start --- */
 
@@ -186,7 +181,9 @@ static rc_t make_loop(http_server_t *s, http_loop_t *l, int fd, err_t *e)
     return r;
   }
   wheel_init(&l->wheel, loop_now_ms(l->loop));
-  r = loop_timer_new(l->loop, http_conn_tick, l, &l->tick);
+  loop_at_rest(l->loop, http_conn_rest, l);
+  l->own.arena = arena_new(ARENA_FIRST);
+  r = l->own.arena ? loop_timer_new(l->loop, http_conn_tick, l, &l->tick) : rc(RC_NOMEM);
   if (!rc_ok(r)) {
     (void)close(fd);
     return r;
@@ -225,6 +222,7 @@ static void free_loop(http_loop_t *l)
   }
   buf_fini(&l->plain);
   buf_fini(&l->out);
+  arena_free(l->own.arena);
 }
 
 static void server_free(http_server_t *s)

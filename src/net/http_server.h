@@ -6,7 +6,7 @@
  * parked: it keeps its bytes on the connection and owns no worker and no arena.
  *
  * Threads: `plan` and `refuse` run on a loop thread and must not block; `handle`
- * runs on a worker with an arena of its own. All three may run at the same time
+ * runs on a worker (or on the loop, where the plan says so) with an arena of its own. All three may run at the same time
  * on several threads. Connections are touched by their loop alone. Locks, all
  * of them leaves that are never held across a call out: the pool's, the park
  * index's (wakes post to loops after it is released), the TLS identity's.
@@ -27,6 +27,7 @@ typedef struct http_plan {
   size_t arena_max;    /* budget of the request's arena */
   int queue;           /* queue class: 0 .. HTTP_QUEUES - 1 */
   const void *route;   /* handed to `handle` */
+  bool on_loop;        /* `handle` runs at once on the loop thread: for handlers that do no I/O and wait for nobody */
   int status;          /* not 0: answer this at once through `refuse` (404, 405) */
 } http_plan_t;
 

@@ -54,6 +54,12 @@ typedef struct http_parked {
   uint8_t bytes[];        /* head, then decoded body */
 } http_parked_t;
 
+/* What each thread that runs handlers has for itself. */
+typedef struct http_worker {
+  arena_t *arena;
+  http_stamp_t stamp;
+} http_worker_t;
+
 struct http_loop {
   http_server_t *s;
   loop_t *loop;
@@ -65,7 +71,8 @@ struct http_loop {
   http_call_t *free_calls; /* linked by job.next */
   int free_count;
   http_conn_t *conns;
-  http_stamp_t stamp;
+  http_worker_t own;      /* for handlers on this loop, and for refusals */
+  bool put;               /* calls were put in the pool this turn: kick it */
   loop_task_t drain;
 };
 
@@ -87,13 +94,14 @@ struct http_server {
 /* Loop side; http_conn.c. */
 extern const loop_stream_ops_t http_conn_ops;
 void http_conn_tick(void *loop);                /* the wheel's timer */
+void http_conn_rest(void *loop);                /* end of a turn: hands over what was put in the pool */
 void http_conn_drain(loop_task_t *t);           /* closes what is idle, wakes what is parked */
 void http_conn_done(loop_task_t *t);            /* a call comes back from its worker */
 void http_conn_woken(park_entry_t *en);         /* any thread */
 void http_call_free(http_call_t *call);
 
-/* Worker side; http_server.c. False: the queue is full. */
-MUST bool http_call_push(http_call_t *call);
+/* Worker side; http_server.c: runs the handler and composes the answer, or sets call->park. */
+void http_call_run(http_server_t *s, http_worker_t *w, http_call_t *call);
 
 /* Composes the answer that the server itself gives; head may be NULL. */
 void http_refusal_put(http_server_t *s, http_stamp_t *st, const http1_head_t *head, int status, bool keep_alive, buf_t *out);

@@ -4,7 +4,7 @@
  *
  *   bare_app --cert FILE --key FILE [--port N] [--loops N] [--workers N] [--bytes 700]
  *
- * Any path: the reply, counted. /count: how many were counted. /echo: the body
+ * Any path: the reply, counted; /loop: without a worker. /count: how many were counted. /echo: the body
  * back. /park?KEY: waits up to 60 s for /wake?KEY.
  */
 #include "net/http_server.h"
@@ -27,6 +27,7 @@ static void plan(void *self, const http1_head_t *head, http_plan_t *ret)
   ret->body_max = 1 << 20;
   ret->arena_max = 2 << 20;
   ret->queue = slice_is(head->path, "/park") ? 0 : 1;
+  ret->on_loop = slice_is(head->path, "/loop");
   if (slice_is(head->path, "/missing")) ret->status = 404;
 }
 
