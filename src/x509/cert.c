@@ -197,6 +197,7 @@ static void check_parts(builder_t *b)
   if (c->sig_alg.p && !slice_eq(c->sig_alg, c->tbs_sig_alg))
     find_fault(b, "e_cert_sig_alg_not_match_tbs_sig_alg", SEV_ERROR, "two different signature algorithms");
   if (c->issuer.n == 0) find_fault(b, "e_issuer_field_empty", SEV_ERROR, "an empty issuer");
+  if (c->issuer.empty_rdn || c->subject.empty_rdn) find_fault(b, "cert_dn_empty_rdn", SEV_ERROR, "an empty RDN in a name");
   if (c->subject.bad_printable)
     find_fault(b, "e_subject_printable_string_badalpha", SEV_ERROR, "a PrintableString with other characters in the subject");
   if (us_cmp(c->not_after, c->not_before) < 0)

@@ -163,6 +163,7 @@ static rc_t read_request(arena_t *a, slice_t der, csr_t *csr, err_t *e)
   if (der_ok(&r) && version != 0) der_fail(&r, RC_INVALID, "csr_version", "is a version other than 1 (0)");
   der_field(&r, "subject");
   csr->subject = dn_read(&r);
+  if (csr->subject.empty_rdn) der_fail(&r, RC_SYNTAX, "dn_rdn_empty", "has an empty RDN");
   der_field(&r, "subjectPublicKeyInfo");
   csr->spki = spki_read(&r);
   read_attributes(a, &r, csr);

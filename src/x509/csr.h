@@ -42,7 +42,7 @@ typedef struct csr {
 /*
  * Parses one CSR. Refusals, by reason:
  *  - those of der.h, dn.h, exts_read; trailing bytes behind the request: "der_trailing";
- *  - "csr_size" above LIM_CSR_DER, "csr_version";
+ *  - "dn_rdn_empty"; "csr_size" above LIM_CSR_DER, "csr_version";
  *  - "spki_algorithm", "spki_parameters", "spki_key" for keys that crypto/key.h does not take;
  *  - "csr_attribute" for values that do not fit their attribute, "csr_attribute_duplicate",
  *    "csr_attribute_count" above CSR_ATTRIBUTES_MAX;

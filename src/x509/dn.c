@@ -75,7 +75,7 @@ dn_t dn_read(der_t *r)
     slice_t set = slice_of(r->p, (size_t)(r->end - r->p));
     uint32_t before = dn.n;
     while (der_more(r)) read_attribute(r, &dn);
-    if (dn.n == before) der_fail(r, RC_SYNTAX, "dn_rdn_empty", "has an empty RDN");
+    if (dn.n == before) dn.empty_rdn = true;
     if (dn.n > before + 1) der_check_set(r, set);
     der_leave(r);
   }
@@ -93,11 +93,10 @@ bool dn_next(const dn_t *dn, dn_iter_t *it, dn_attr_t *ret)
     if (!der_enter(r, DER_SEQUENCE)) return false;
   }
   bool joined = it->inside && der_more(r);
-  if (!joined) {
+  while (!(it->inside && der_more(r))) { /* an RDN may be empty */
     if (it->inside) der_leave(r);
-    it->inside = false;
-    if (!der_more(r) || !der_enter(r, DER_SET)) return false;
-    it->inside = true;
+    it->inside = der_more(r) && der_enter(r, DER_SET);
+    if (!it->inside) return false;
   }
   if (!der_enter(r, DER_SEQUENCE)) return false;
   dn_attr_t a = {.oid = der_oid(r), .joined = joined};

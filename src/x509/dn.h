@@ -13,6 +13,7 @@ typedef struct dn {
   slice_t cn;         /* content of its last commonName, in its own string type; empty: none */
   uint8_t cn_tag;     /* that string type; 0: none */
   uint32_t n;         /* attributes */
+  bool empty_rdn;     /* an RDN has no attributes, against its SIZE (1..MAX) */
   bool bad_printable; /* a PrintableString has characters outside its set */
 } dn_t;
 
@@ -26,7 +27,7 @@ typedef struct dn_attr {
 } dn_attr_t;
 
 /*
- * Reads one Name. Refused through the reader: what der.h refuses, an empty RDN ("dn_rdn_empty"), a value that is no
+ * Reads one Name. Refused through the reader: what der.h refuses, a value that is no
  * string type ("dn_string_type") or not well formed in its type ("dn_string"), more than
  * LIM_DN_ATTRIBUTES attributes ("dn_attributes").
  */

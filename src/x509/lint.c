@@ -74,18 +74,22 @@ static bool not_ascii(slice_t s)
   return false;
 }
 
-/* One "@" with something on either side, no blanks, no angle brackets (RFC 5280 4.2.1.6 wants a Mailbox). */
-static bool no_mailbox(slice_t s)
-{
-  size_t at = slice_find(s, '@');
-  if (at == 0 || at + 1 >= s.n || slice_find(slice_sub(s, at + 1, s.n), '@') != s.n - at - 1) return true;
-  for (size_t i = 0; i < s.n; i++)
-    if (s.p[i] <= ' ' || s.p[i] > '~' || s.p[i] == '<' || s.p[i] == '>') return true;
-  return false;
-}
-
 static bool is_alpha(uint8_t b) { return (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z'); }
 static bool is_digit(uint8_t b) { return b >= '0' && b <= '9'; }
+
+/* Dot-atom "@" domain (RFC 5321 4.1.2): no quotes, comments or address literals, as RFC 5280 4.2.1.6 wants a Mailbox. */
+static bool no_mailbox(slice_t s)
+{
+  static const slice_t atext = {(const uint8_t *)"!#$%&'*+-/=?^_`{|}~.", 20};
+  size_t at = slice_find(s, '@');
+  if (at == 0 || at + 1 >= s.n) return true;
+  for (size_t i = 0; i < s.n; i++) {
+    uint8_t b = s.p[i];
+    bool ok = is_alpha(b) || is_digit(b) || (i < at ? slice_find(atext, b) < atext.n : i == at || b == '-' || b == '.');
+    if (!ok) return true;
+  }
+  return false;
+}
 
 /* No scheme (RFC 3986 3.1) in front of the first colon. */
 static bool no_scheme(slice_t s)
@@ -167,7 +171,10 @@ static bool rsa_usage(const cert_t *c)
 static bool no_eku(const cert_t *c) { return c->nekus == 0; }
 static bool is_ca(const cert_t *c) { return c->is_ca; }
 static bool is_no_ca(const cert_t *c) { return !c->is_ca; }
-static bool path_len_out_of_place(const cert_t *c) { return c->path_len >= 0 && !(c->is_ca && (c->key_usage & KU_CERT_SIGN)); }
+static bool path_len_out_of_place(const cert_t *c)
+{
+  return c->path_len >= 0 && !(c->is_ca && (c->key_usage & KU_CERT_SIGN));
+}
 static bool basic_not_critical(const cert_t *c) { return c->is_ca && !is_critical(c, OID_BASIC_CONSTRAINTS); }
 static bool no_cert_sign(const cert_t *c) { return !(c->key_usage & KU_CERT_SIGN); }
 static bool no_ski(const cert_t *c) { return c->ski.n == 0; }
@@ -180,48 +187,90 @@ static bool aki_critical(const cert_t *c) { return is_critical(c, OID_AUTHORITY_
 enum { LEAF = LINT_LEAF, CA = LINT_CA, BOTH = LINT_LEAF | LINT_CA };
 
 static const lint_rule_t rules[] = {
-  {"e_invalid_certificate_version", "CABF_BR", "BRs: 7.1.1", "is not version 3", BOTH, version_not_3},
-  {"e_serial_number_not_positive", "RFC5280", "RFC 5280: 4.1.2.2", "has a serial that is not positive", BOTH, serial_not_positive},
-  {"e_serial_number_longer_than_20_octets", "RFC5280", "RFC 5280: 4.1.2.2", "has a serial over 20 octets", BOTH, serial_long},
-  {"e_signature_algorithm_not_supported", "CABF_BR", "BRs: 6.1.5", "has an unknown or weak signature algorithm", BOTH, signature_unsupported},
-  {"e_issuer_field_empty", "RFC5280", "RFC 5280: 4.1.2.4", "has an empty issuer", BOTH, issuer_empty},
-  {"e_validity_time_not_positive", "Community", "lint.AWSLabs certlint", "ends before it begins", BOTH, ends_before_it_begins},
-  {"e_wrong_time_format_pre2050", "RFC5280", "RFC 5280: 4.1.2.5", "has a time in the form of the other side of 2050", BOTH, time_form_wrong},
-  {"e_subject_common_name_max_length", "RFC5280", "RFC 5280: A.1", "has a common name over 64 characters", BOTH, cn_long},
-  {"e_subject_empty_without_san", "RFC5280", "RFC 5280: 4.2 & 4.2.1.6", "has no name at all", BOTH, subject_empty_without_san},
-  {"e_public_key_type_not_allowed", "CABF_BR", "BRs: 6.1.5", "has a key of another kind than RSA, P-256, P-384, Ed25519", BOTH, key_type_unknown},
-  {"e_rsa_mod_less_than_2048_bits", "CABF_BR", "BRs: 6.1.5", "has an RSA key under 2048 bits", BOTH, rsa_short},
-  {"e_ext_san_missing", "CABF_BR", "BRs: 7.1.4.2.1", "is for servers and has no subjectAltName", LEAF, server_without_san},
-  {"e_ext_san_not_critical_without_subject", "RFC5280", "RFC 5280: 4.2.1.6", "has no subject and a subjectAltName that is not critical", LEAF, san_not_critical},
-  {"e_ext_san_no_entries", "RFC5280", "RFC 5280: 4.2.1.6", "has an empty subjectAltName", BOTH, san_without_names},
-  {"e_ext_san_empty_name", "RFC5280", "RFC 5280: 4.2.1.6", "has an empty name", BOTH, name_empty},
-  {"e_ext_san_dns_not_ia5_string", "RFC5280", "RFC 5280: 4.2.1.6", "has a DNS name that is not ASCII", BOTH, dns_not_ascii},
-  {"e_ext_san_dns_name_too_long", "RFC5280", "RFC 5280", "has a DNS name over 253 octets", BOTH, dns_long},
-  {"e_rfc_dnsname_label_too_long", "RFC5280", "RFC 5280: 4.2.1.6, citing RFC 1035", "has a DNS label over 63 octets", BOTH, dns_label_long},
-  {"e_rfc_dnsname_empty_label", "RFC5280", "RFC5280: 4.2.1.6", "has an empty DNS label", BOTH, dns_label_empty},
-  {"e_dnsname_bad_character_in_label", "CABF_BR", "BRs: 7.1.4.2", "has a DNS name with other characters than letters, digits, hyphens", BOTH, dns_characters},
-  {"e_dnsname_wildcard_only_in_left_label", "CABF_BR", "BRs: 1.6.1, Wildcard Domain Name", "has a wildcard behind the first label", BOTH, dns_star_behind},
-  {"e_dnsname_left_label_wildcard_correct", "CABF_BR", "BRs: 1.6.1, Wildcard Certificate and Wildcard Domain Name", "has a wildcard that is not the whole label", BOTH, dns_star_with_others},
-  {"e_san_bare_wildcard", "Community", "awslabs certlint", "has a wildcard over nothing", BOTH, dns_star_alone},
-  {"n_san_dns_name_duplicate", "Community", "awslabs certlint", "has a DNS name twice", BOTH, dns_twice},
-  {"e_ext_san_rfc822_format_invalid", "RFC5280", "RFC 5280: 4.2.1.6", "has an e-mail address that is none", BOTH, email_form},
-  {"e_ext_san_uri_relative", "RFC5280", "RFC 5280: 4.2.1.6", "has a URI without scheme", BOTH, uri_relative},
-  {"e_ext_key_usage_without_bits", "RFC5280", "RFC 5280: 4.2.1.3", "has an empty keyUsage", BOTH, usage_without_bits},
-  {"w_ext_key_usage_not_critical", "RFC5280", "RFC 5280: 4.2.1.3", "has no critical keyUsage", BOTH, usage_not_critical},
-  {"e_ext_key_usage_cert_sign_without_ca", "RFC5280", "RFC 5280: 4.2.1.3 & 4.2.1.9", "may sign certificates and is no CA", BOTH, signs_without_ca},
-  {"e_ecdsa_allowed_ku", "RFC8813", "RFC 8813 Section 3", "has an ECDSA key for encryption", BOTH, ecdsa_usage},
-  {"e_rsa_allowed_ku_ee", "RFC3279", "RFC 3279: 2.3.1", "has a usage that an RSA leaf cannot have", LEAF, rsa_usage},
-  {"e_sub_cert_eku_missing", "CABF_BR", "BRs: 7.1.2.3", "has no extended key usage", LEAF, no_eku},
-  {"e_sub_cert_not_is_ca", "CABF_BR", "BRs: 7.1.2.3", "is a CA where a leaf was meant", LEAF, is_ca},
-  {"e_path_len_constraint_improperly_included", "RFC5280", "RFC 5280: 4.2.1.9", "has a path length without being a signing CA", BOTH, path_len_out_of_place},
-  {"e_basic_constraints_not_critical", "RFC5280", "RFC 5280: 4.2.1.9", "has basicConstraints that are not critical", BOTH, basic_not_critical},
-  {"e_ca_is_ca", "CABF_BR", "BRs: 7.1.2.1.4, 7.1.2.10.4", "is no CA where one was meant", CA, is_no_ca},
-  {"e_ca_key_cert_sign_not_set", "CABF_BR", "BRs: 7.1.2.10.7", "is a CA that may not sign certificates", CA, no_cert_sign},
-  {"e_ext_subject_key_identifier_missing_ca", "RFC5280", "RFC 5280: 4.2 & 4.2.1.2", "has no subjectKeyIdentifier", CA, no_ski},
-  {"w_ext_subject_key_identifier_missing_sub_cert", "RFC5280", "RFC 5280: 4.2 & 4.2.1.2", "has no subjectKeyIdentifier", LEAF, no_ski},
-  {"e_ext_subject_key_identifier_critical", "RFC5280", "RFC 5280: 4.2.1.2", "has a critical subjectKeyIdentifier", BOTH, ski_critical},
-  {"e_ext_authority_key_identifier_no_key_identifier", "RFC5280", "RFC 5280: 4.2.1.1", "has no authorityKeyIdentifier with a key identifier", LEAF, no_aki},
-  {"e_ext_authority_key_identifier_critical", "RFC5280", "RFC 5280: 4.2.1.1", "has a critical authorityKeyIdentifier", BOTH, aki_critical},
+  {"e_invalid_certificate_version", "CABF_BR", "BRs: 7.1.1",
+   "is not version 3", BOTH, version_not_3},
+  {"e_serial_number_not_positive", "RFC5280", "RFC 5280: 4.1.2.2",
+   "has a serial that is not positive", BOTH, serial_not_positive},
+  {"e_serial_number_longer_than_20_octets", "RFC5280", "RFC 5280: 4.1.2.2",
+   "has a serial over 20 octets", BOTH, serial_long},
+  {"e_signature_algorithm_not_supported", "CABF_BR", "BRs: 6.1.5",
+   "has an unknown or weak signature algorithm", BOTH, signature_unsupported},
+  {"e_issuer_field_empty", "RFC5280", "RFC 5280: 4.1.2.4",
+   "has an empty issuer", BOTH, issuer_empty},
+  {"e_validity_time_not_positive", "Community", "lint.AWSLabs certlint",
+   "ends before it begins", BOTH, ends_before_it_begins},
+  {"e_wrong_time_format_pre2050", "RFC5280", "RFC 5280: 4.1.2.5",
+   "has a time in the form of the other side of 2050", BOTH, time_form_wrong},
+  {"e_subject_common_name_max_length", "RFC5280", "RFC 5280: A.1",
+   "has a common name over 64 characters", BOTH, cn_long},
+  {"e_subject_empty_without_san", "RFC5280", "RFC 5280: 4.2 & 4.2.1.6",
+   "has no name at all", BOTH, subject_empty_without_san},
+  {"e_public_key_type_not_allowed", "CABF_BR", "BRs: 6.1.5",
+   "has a key of another kind than RSA, P-256, P-384, Ed25519", BOTH, key_type_unknown},
+  {"e_rsa_mod_less_than_2048_bits", "CABF_BR", "BRs: 6.1.5",
+   "has an RSA key under 2048 bits", BOTH, rsa_short},
+  {"e_ext_san_missing", "CABF_BR", "BRs: 7.1.4.2.1",
+   "is for servers and has no subjectAltName", LEAF, server_without_san},
+  {"e_ext_san_not_critical_without_subject", "RFC5280", "RFC 5280: 4.2.1.6",
+   "has no subject and a subjectAltName that is not critical", LEAF, san_not_critical},
+  {"e_ext_san_no_entries", "RFC5280", "RFC 5280: 4.2.1.6",
+   "has an empty subjectAltName", BOTH, san_without_names},
+  {"e_ext_san_empty_name", "RFC5280", "RFC 5280: 4.2.1.6",
+   "has an empty name", BOTH, name_empty},
+  {"e_ext_san_dns_not_ia5_string", "RFC5280", "RFC 5280: 4.2.1.6",
+   "has a DNS name that is not ASCII", BOTH, dns_not_ascii},
+  {"e_ext_san_dns_name_too_long", "RFC5280", "RFC 5280",
+   "has a DNS name over 253 octets", BOTH, dns_long},
+  {"e_rfc_dnsname_label_too_long", "RFC5280", "RFC 5280: 4.2.1.6, citing RFC 1035",
+   "has a DNS label over 63 octets", BOTH, dns_label_long},
+  {"e_rfc_dnsname_empty_label", "RFC5280", "RFC5280: 4.2.1.6",
+   "has an empty DNS label", BOTH, dns_label_empty},
+  {"e_dnsname_bad_character_in_label", "CABF_BR", "BRs: 7.1.4.2",
+   "has a DNS name with other characters than letters, digits, hyphens", BOTH, dns_characters},
+  {"e_dnsname_wildcard_only_in_left_label", "CABF_BR", "BRs: 1.6.1, Wildcard Domain Name",
+   "has a wildcard behind the first label", BOTH, dns_star_behind},
+  {"e_dnsname_left_label_wildcard_correct", "CABF_BR", "BRs: 1.6.1, Wildcard Certificate and Wildcard Domain Name",
+   "has a wildcard that is not the whole label", BOTH, dns_star_with_others},
+  {"e_san_bare_wildcard", "Community", "awslabs certlint",
+   "has a wildcard over nothing", BOTH, dns_star_alone},
+  {"n_san_dns_name_duplicate", "Community", "awslabs certlint",
+   "has a DNS name twice", BOTH, dns_twice},
+  {"e_ext_san_rfc822_format_invalid", "RFC5280", "RFC 5280: 4.2.1.6",
+   "has an e-mail address that is none", BOTH, email_form},
+  {"e_ext_san_uri_relative", "RFC5280", "RFC 5280: 4.2.1.6",
+   "has a URI without scheme", BOTH, uri_relative},
+  {"e_ext_key_usage_without_bits", "RFC5280", "RFC 5280: 4.2.1.3",
+   "has an empty keyUsage", BOTH, usage_without_bits},
+  {"w_ext_key_usage_not_critical", "RFC5280", "RFC 5280: 4.2.1.3",
+   "has no critical keyUsage", BOTH, usage_not_critical},
+  {"e_ext_key_usage_cert_sign_without_ca", "RFC5280", "RFC 5280: 4.2.1.3 & 4.2.1.9",
+   "may sign certificates and is no CA", BOTH, signs_without_ca},
+  {"e_ecdsa_allowed_ku", "RFC8813", "RFC 8813 Section 3",
+   "has an ECDSA key for encryption", BOTH, ecdsa_usage},
+  {"e_rsa_allowed_ku_ee", "RFC3279", "RFC 3279: 2.3.1",
+   "has a usage that an RSA leaf cannot have", LEAF, rsa_usage},
+  {"e_sub_cert_eku_missing", "CABF_BR", "BRs: 7.1.2.3",
+   "has no extended key usage", LEAF, no_eku},
+  {"e_sub_cert_not_is_ca", "CABF_BR", "BRs: 7.1.2.3",
+   "is a CA where a leaf was meant", LEAF, is_ca},
+  {"e_path_len_constraint_improperly_included", "RFC5280", "RFC 5280: 4.2.1.9",
+   "has a path length without being a signing CA", BOTH, path_len_out_of_place},
+  {"e_basic_constraints_not_critical", "RFC5280", "RFC 5280: 4.2.1.9",
+   "has basicConstraints that are not critical", BOTH, basic_not_critical},
+  {"e_ca_is_ca", "CABF_BR", "BRs: 7.1.2.1.4, 7.1.2.10.4",
+   "is no CA where one was meant", CA, is_no_ca},
+  {"e_ca_key_cert_sign_not_set", "CABF_BR", "BRs: 7.1.2.10.7",
+   "is a CA that may not sign certificates", CA, no_cert_sign},
+  {"e_ext_subject_key_identifier_missing_ca", "RFC5280", "RFC 5280: 4.2 & 4.2.1.2",
+   "has no subjectKeyIdentifier", CA, no_ski},
+  {"w_ext_subject_key_identifier_missing_sub_cert", "RFC5280", "RFC 5280: 4.2 & 4.2.1.2",
+   "has no subjectKeyIdentifier", LEAF, no_ski},
+  {"e_ext_subject_key_identifier_critical", "RFC5280", "RFC 5280: 4.2.1.2",
+   "has a critical subjectKeyIdentifier", BOTH, ski_critical},
+  {"e_ext_authority_key_identifier_no_key_identifier", "RFC5280", "RFC 5280: 4.2.1.1",
+   "has no authorityKeyIdentifier with a key identifier", LEAF, no_aki},
+  {"e_ext_authority_key_identifier_critical", "RFC5280", "RFC 5280: 4.2.1.1",
+   "has a critical authorityKeyIdentifier", BOTH, aki_critical},
 };
 
 const lint_rule_t *lint_rules(size_t *ret_n)
@@ -233,9 +282,12 @@ const lint_rule_t *lint_rules(size_t *ret_n)
 rc_t lint_check(const cert_t *c, lint_role_t role, err_t *e)
 {
   for (size_t i = 0; i < COUNT_OF(rules); i++)
-    if ((rules[i].roles & role) && rules[i].broken(c)) return err_set(e, RC_INVALID, rules[i].name, "certificate", rules[i].text);
-  for (size_t i = 0; i < c->nfindings; i++)
-    if (c->findings[i].severity == SEV_ERROR) return err_set(e, RC_INVALID, c->findings[i].rule, "certificate", c->findings[i].text);
+    if ((rules[i].roles & role) && rules[i].broken(c))
+      return err_set(e, RC_INVALID, rules[i].name, "certificate", rules[i].text);
+  for (size_t i = 0; i < c->nfindings; i++) {
+    const finding_t *f = &c->findings[i];
+    if (f->severity == SEV_ERROR) return err_set(e, RC_INVALID, f->rule, "certificate", f->text);
+  }
   return rc(RC_OK);
 }
 
