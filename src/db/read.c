@@ -134,7 +134,7 @@ rc_t db_read_begin(db_t *db, db_read_t **ret, err_t *e)
     return res;
   }
   rc_t res = r ? rc(RC_OK) : reader_new(db, &r, e);
-  if (!rc_ok(res)) {
+  if (!rc_ok(res) || !r) {
     pool_closed_one(&db->pool);
     return res;
   }

@@ -192,8 +192,8 @@ void sqlite_rollback(conn_t *c)
 
 rc_t sqlite_exec(conn_t *c, stmt_t s, int64_t *ret_rows, err_t *e)
 {
-  sqlite3_stmt *st;
-  bool passing;
+  sqlite3_stmt *st = NULL;
+  bool passing = false;
   int64_t yielded = 0;
   TRY(sqlite_bound(c, s, &st, &passing, e));
   int code;

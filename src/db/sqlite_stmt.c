@@ -85,8 +85,8 @@ static int bind_one(sqlite3_stmt *st, int i, const val_t *v)
 
 rc_t sqlite_bound(conn_t *c, stmt_t s, sqlite3_stmt **ret, bool *ret_passing, err_t *e)
 {
-  sqlite3_stmt *st;
-  bool passing;
+  sqlite3_stmt *st = NULL;
+  bool passing = false;
   if (!s.sql || (s.nvals && !s.vals)) return err_set(e, RC_NOMEM, "memory", NULL, "not enough memory for the statement");
   if (s.nvals != s.sql->nvals) return err_set(e, RC_INTERNAL, "parameters", NULL, "a statement got another number of values");
   TRY(prepare(c, s.sql, &st, &passing, e));
