@@ -139,9 +139,10 @@ static int start(const conf_t *c)
   if (c->server_ca_bundle_path.n && !rc_ok(file_read_path((const char *)c->server_ca_bundle_path.p, LIM_PEM_FILE, &ca, &e)))
     return refuse_err("CERTCTL_SERVER_CA_BUNDLE_PATH", &e);
   if (c->server_ca_bundle_path.n && ca.n == 0) return refuse("CERTCTL_SERVER_CA_BUNDLE_PATH: the file is empty");
-  if (!rc_ok(make_link(c, buf_slice(&ca), &link, &e))) return refuse_err("CERTCTL_SERVER_URL", &e);
+  rc_t r = make_link(c, buf_slice(&ca), &link, &e);
+  if (!rc_ok(r)) return refuse_err(ca.n && rc_is(r, RC_SYNTAX) ? "CERTCTL_SERVER_CA_BUNDLE_PATH" : "CERTCTL_SERVER_URL", &e);
   buf_fini(&ca);
-  rc_t r = dir_private((const char *)c->key_dir.p, &keys, &e);
+  r = dir_private((const char *)c->key_dir.p, &keys, &e);
   if (rc_ok(r)) r = dir_lock_try(&keys, &e);
   if (rc_ok(r)) r = key_sweep(&keys, &e);
   int code = rc_ok(r) ? serve(c, link, &keys) : refuse_err("CERTCTL_KEY_DIR", &e);
