@@ -3,6 +3,7 @@
 #include "base/check.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -22,6 +23,22 @@ rc_t channel_stream(int ret[2], err_t *e)
 rc_t channel_control(int ret[2], err_t *e)
 {
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret) != 0) return fail(e, "channel_pair");
+  return rc(RC_OK);
+}
+
+rc_t channel_pipe(int ret[2], err_t *e)
+{
+  return pipe2(ret, O_CLOEXEC) == 0 ? rc(RC_OK) : fail(e, "channel_pair");
+}
+
+rc_t channel_fd_write(int fd, slice_t bytes, err_t *e)
+{
+  while (bytes.n > 0) {
+    ssize_t n = write(fd, bytes.p, bytes.n);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail(e, "channel_write");
+    bytes = slice_sub(bytes, (size_t)n, bytes.n);
+  }
   return rc(RC_OK);
 }
 
@@ -56,6 +73,11 @@ void channel_close(int *fd)
 {
   if (*fd >= 0) close(*fd);
   *fd = -1;
+}
+
+bool channel_keep(int fd)
+{
+  return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
 }
 
 typedef union ancillary {

@@ -14,6 +14,9 @@
 MUST rc_t channel_stream(int ret[2], err_t *e);
 MUST rc_t channel_control(int ret[2], err_t *e);
 
+/* A pipe: ret[0] reads, ret[1] writes. */
+MUST rc_t channel_pipe(int ret[2], err_t *e);
+
 /* What is there, at least one byte. */
 MUST rc_t channel_read(int fd, void *out, size_t cap, size_t *ret_n, err_t *e);
 
@@ -23,6 +26,9 @@ MUST rc_t channel_write(int fd, slice_t bytes, err_t *e);
 /* Wakes both sides' blocked reads and writes; they then answer RC_CLOSED. */
 void channel_shut(int fd);
 void channel_close(int *fd);
+
+/* Marks an inherited descriptor close-on-exec; false when there is none of that number. */
+bool channel_keep(int fd);
 
 enum { CHANNEL_FDS = 2 };
 
@@ -34,6 +40,9 @@ MUST rc_t channel_post(int fd, char notice, const int *fds, size_t nfds, err_t *
  * there is none. Descriptors in ret_fds (-1 where none came) are the caller's, closed on exec.
  */
 MUST rc_t channel_take(int fd, bool wait, char *ret_notice, int ret_fds[CHANNEL_FDS], err_t *e);
+
+/* Writes all of it to a pipe or file. */
+MUST rc_t channel_fd_write(int fd, slice_t bytes, err_t *e);
 
 /* Reads a descriptor that was handed over, from its start, whole and closed afterwards. RC_FULL above cap. */
 MUST rc_t channel_fd_read(int *fd, void *out, size_t cap, size_t *ret_n, err_t *e);

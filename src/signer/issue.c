@@ -2,6 +2,7 @@
 
 #include "crypto/hash.h"
 #include "x509/csr.h"
+#include "x509/lint.h"
 
 /* What makes two requests the same: everything that shapes the certificate. Profiles only narrow, so they do not count. */
 typedef struct issue_subject {
@@ -165,14 +166,6 @@ static MUST rc_t from_record(const record_signature_t *s, const issue_t *it, are
   return rc_ok(describe(a, s->der, &c, true, ret)) ? rc(RC_OK) : no_memory(e);
 }
 
-/* Reading is tolerant, signing is not: what would be a finding in a stranger's certificate is not signed. */
-static MUST rc_t check_findings(const cert_t *c, err_t *e)
-{
-  for (size_t i = 0; i < c->nfindings; i++)
-    if (c->findings[i].severity == SEV_ERROR) return err_set(e, RC_INVALID, c->findings[i].rule, "certificate", c->findings[i].text);
-  return rc(RC_OK);
-}
-
 /* TBSCertificate, read back by the parser that reads strangers' certificates, and linted. */
 static MUST rc_t emit_tbs(const issue_env_t *env, const sign_request_t *rq, const issue_t *it, arena_t *a, cert_t *ret, err_t *e)
 {
@@ -193,8 +186,7 @@ static MUST rc_t emit_tbs(const issue_env_t *env, const sign_request_t *rq, cons
   emit_serial(env->rng, serial);
   buf_t tbs = buf_on(a, LIM_CERT_DER);
   TRY(leaf_tbs_emit(&spec, &tbs, e));
-  TRY(cert_parse_tbs(a, buf_slice(&tbs), ret, e));
-  return check_findings(ret, e);
+  return lint_tbs(a, buf_slice(&tbs), LINT_LEAF, ret, e);
 }
 
 static MUST rc_t sign(const issue_env_t *env, const sign_request_t *rq, const issue_t *it, arena_t *a, sign_answer_t *ret, err_t *e)

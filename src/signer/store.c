@@ -4,6 +4,7 @@
 #include "crypto/aead.h"
 #include "signer/message.h"
 #include "wire/pem.h"
+#include "x509/lint.h"
 
 #include <stdio.h>
 
@@ -174,6 +175,10 @@ static MUST rc_t self_sign(const store_t *s, slice_t common_name, int64_t path_l
       .path_len = (int32_t)path_len,
   };
   TRY(ca_tbs_emit(&spec, key, &tbs, e));
+  cert_t checked;
+  ARENA_SCOPED arena_t *a = arena_new(256 * 1024);
+  if (!a) return no_memory(e);
+  TRY(lint_tbs(a, buf_slice(&tbs), LINT_CA, &checked, e));
   return cert_sign(buf_slice(&tbs), key, der);
 }
 
