@@ -4,7 +4,8 @@
  *
  *   bare_app --cert FILE --key FILE [--port N] [--loops N] [--workers N] [--bytes 700]
  *
- * Any path: the reply, counted; /loop: without a worker. /count: how many were counted. /echo: the body
+ * Any path: the reply, counted; /loop: without a worker. /count: how many were counted, and how many the
+ * server refused by itself. /echo: the body
  * back. /park?KEY: waits up to 60 s for /wake?KEY.
  */
 #include "net/http_server.h"
@@ -38,7 +39,7 @@ static void handle(void *self, const http_request_t *rq, http_response_t *rp)
   rp->status = 200;
   rp->headers = S("Content-Type: application/json\r\n");
   if (slice_is(path, "/count")) {
-    rp->body = arena_printf(rq->arena, "%lld\n", (long long)atomic_load(&b->count));
+    rp->body = arena_printf(rq->arena, "{\"handled\":%lld,\"refused\":%lld}\n", (long long)atomic_load(&b->count), (long long)http_server_stats(b->server).refused);
   } else if (slice_is(path, "/echo")) {
     rp->body = rq->body;
   } else if (slice_is(path, "/wake")) {
