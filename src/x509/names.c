@@ -143,7 +143,7 @@ static const fault_t *check_label(slice_t l)
   if (l.n > 63) return &f_label_long;
   if (l.p[0] == '-' || l.p[l.n - 1] == '-') {
     /* "xn--a-" is a broken A-label first of all. */
-    return l.n > 4 && slice_ieq(slice_sub(l, 0, 4), S("xn--")) ? &f_punycode : &f_hyphen;
+    return l.n >= 4 && slice_ieq(slice_sub(l, 0, 4), S("xn--")) ? &f_punycode : &f_hyphen;
   }
   if (l.n < 4 || l.p[2] != '-' || l.p[3] != '-') return NULL;
   if (!slice_ieq(slice_sub(l, 0, 4), S("xn--"))) return &f_reserved;

@@ -1,0 +1,59 @@
+/* Object identifiers. */
+#include "base/check.h"
+#include "wire/der.h"
+#include "x509/oid.h"
+
+#include <openssl/objects.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+/* Each row is found by its octets and by its name, and libcrypto knows the octets by the same dotted form. */
+static void test_table(void **state)
+{
+  (void)state;
+  for (oid_t id = OID_UNKNOWN + 1; id < OID_COUNT; id++) {
+    BUF_SCOPED buf_t dotted = buf_heap(128);
+    slice_t der = oid_der(id);
+    assert_true(der_oid_valid(der));
+    assert_int_equal(oid_find(der), id);
+    assert_int_equal(oid_named(oid_class(id), slice_str(oid_name(id))), id);
+    oid_dotted(&dotted, der);
+    buf_byte(&dotted, 0);
+    ASN1_OBJECT *theirs = OBJ_txt2obj((const char *)dotted.p, 1);
+    assert_non_null(theirs);
+    assert_true(slice_eq(der, slice_of(OBJ_get0_data(theirs), OBJ_length(theirs))));
+    ASN1_OBJECT_free(theirs);
+    if (id > 1) assert_true(oid_der(id - 1).n < der.n || memcmp(oid_der(id - 1).p, der.p, der.n) < 0);
+  }
+}
+
+static void test_unknown(void **state)
+{
+  (void)state;
+  BUF_SCOPED buf_t b = buf_heap(128);
+  assert_int_equal(oid_find(S("\x2a\x03")), OID_UNKNOWN);
+  assert_int_equal(oid_find(S("")), OID_UNKNOWN);
+  assert_int_equal(oid_named(OIDC_EKU, S("ServerAuth")), OID_UNKNOWN);
+  assert_int_equal(oid_named(OIDC_EXT, S("serverAuth")), OID_UNKNOWN);
+  assert_int_equal(oid_der(OID_UNKNOWN).n, 0);
+  assert_string_equal(oid_name(OID_COUNT), "");
+  oid_text(&b, S("\x2a\x03\x88\x37"));
+  buf_byte(&b, ' ');
+  oid_text(&b, S("\x55\x1d\x11"));
+  buf_byte(&b, ' ');
+  oid_text(&b, S("\x69\x87\x67"));
+  buf_byte(&b, ' ');
+  oid_text(&b, S("\x2a\x81\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00"));
+  assert_true(slice_is(buf_slice(&b), "1.2.3.1079 subjectAltName 2.25.999 1.2.?"));
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_table), cmocka_unit_test(test_unknown)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
