@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -57,6 +58,8 @@ static void become(const char *program, const char *const *argv, int output)
   int null = open("/dev/null", O_RDONLY);
   if (null < 0 || setpgid(0, 0) != 0) return;
   if (dup2(null, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0) return;
+  /* Also what this process itself inherited; the report pipe goes with exec as before. */
+  if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return;
   umask(022);
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
