@@ -45,3 +45,12 @@ where role_id = 'r-admin' and actor_id <> 'actor-demo-anon' and (expires_at is n
 -- :at time
 insert into api_keys (id, name, key_hash, tenant_id, admin, created_by, created_at)
 values (:id, :name, :key_hash, 't-default', :admin, :created_by, :at)
+
+-- name: issuer_first
+-- :id text
+-- :name text
+-- :type text
+-- :config json
+-- :at time
+insert into issuers (id, name, type, config, enabled, created_at, updated_at, source)
+select :id, :name, :type, :config, true, :at, :at, 'env' where not exists (select 1 from issuers)

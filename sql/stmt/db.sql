@@ -5,6 +5,10 @@
 -- :writer text
 update stamp set n = n + 1 where resource = :resource and writer = :writer
 
+-- name: stamp_void
+-- scan: two rows for each resource table, after a failed commit only
+update stamp set n = n + 1 where writer = 'self'
+
 -- name: stamp_self_row
 -- :resource text
 -- :writer text

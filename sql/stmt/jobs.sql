@@ -190,7 +190,7 @@ where id = :id and status = 'Running' and attempts = :attempts and lease_until <
 -- name: jobs_csr_overdue
 -- :at time
 -- :before time
-select id, certificate_id, created_at, agent_id, attempts from jobs
+select id, certificate_id from jobs
 where next_run_at <= :at and status = 'AwaitingCSR' and scheduled_at < :before order by scheduled_at, id limit 200
 
 -- name: job_time_out

@@ -45,6 +45,7 @@ typedef struct field {
   uint32_t offset;     /* of the member in the row struct */
   int64_t min, max;    /* FT_INT: range; FT_TEXT: max = most code points, 0 = none; FT_JSON/FT_TEXTS: max = most bytes/items */
   const char *const *values; /* FT_ENUM: NULL-terminated, in TitleCase */
+  const char *ref;     /* FT_TEXT: table whose id this value names, or NULL */
   const char *def;     /* default on create: text form ("30", "true", JSON); NULL = empty */
   const char *help;    /* one line for the reference */
 } field_t;
