@@ -179,12 +179,17 @@ static rc_t use_key(SSL_CTX *ctx, slice_t pem, err_t *e)
   }
   BIO_free(b);
   ERR_clear_error();
-  if (!rc_ok(r)) return r;
-  if (SSL_CTX_check_private_key(ctx) != 1) {
-    ERR_clear_error();
-    return err_set(e, RC_INVALID, "tls_key_mismatch", NULL, "TLS private key does not belong to the certificate");
-  }
   return r;
+}
+
+/* The key first: a certificate that does not fit then drops it, and only the check at the end has to tell. */
+static rc_t use_identity(SSL_CTX *ctx, slice_t cert, slice_t key, err_t *e)
+{
+  TRY(use_key(ctx, key, e));
+  TRY(use_chain(ctx, cert, e));
+  bool fits = SSL_CTX_check_private_key(ctx) == 1;
+  ERR_clear_error();
+  return fits ? rc(RC_OK) : err_set(e, RC_INVALID, "tls_key_mismatch", NULL, "TLS private key does not belong to the certificate");
 }
 
 static rc_t server_ctx(tls_server_t *s, slice_t cert, slice_t key, SSL_CTX **ret, err_t *e)
@@ -201,8 +206,7 @@ static rc_t server_ctx(tls_server_t *s, slice_t cert, slice_t key, SSL_CTX **ret
       SSL_CTX_set_session_id_context(ctx, context, sizeof context - 1) != 1) {
     r = tls_err(e, RC_CRYPTO, "tls_init", "TLS library refused its settings");
   }
-  if (rc_ok(r)) r = use_chain(ctx, cert, e);
-  if (rc_ok(r)) r = use_key(ctx, key, e);
+  if (rc_ok(r)) r = use_identity(ctx, cert, key, e);
   if (!rc_ok(r)) {
     SSL_CTX_free(ctx);
     return r;
