@@ -127,7 +127,8 @@ enum {
 #define SEALED_MAGIC S("CCSEAL1\n")
 
 /* What is authenticated: the header, then the caller's data. */
-static rc_t sealed_aad(const uint8_t head[SEALED_HEAD], slice_t aad, uint8_t out[SEALED_HEAD + SEALED_AAD_MAX], slice_t *ret)
+static rc_t sealed_aad(const uint8_t head[SEALED_HEAD], slice_t aad, uint8_t out[SEALED_HEAD + SEALED_AAD_MAX],
+                       slice_t *ret)
 {
   if (aad.n > SEALED_AAD_MAX) return rc(RC_FULL);
   memcpy(out, head, SEALED_HEAD);
@@ -183,5 +184,6 @@ rc_t sealed_open(slice_t passphrase, slice_t aad, slice_t sealed, secret_t *ret,
   }
   secret_fini(&plain);
   /* Parameters outside the bounds are as wrong as a wrong tag: both mean the file is not what was written. */
-  return err_set(e, rc_is(r, RC_NOMEM) ? RC_NOMEM : RC_CRYPTO, "sealed_open", NULL, "does not open with this passphrase");
+  int32_t code = rc_is(r, RC_NOMEM) ? RC_NOMEM : RC_CRYPTO;
+  return err_set(e, code, "sealed_open", NULL, "does not open with this passphrase");
 }

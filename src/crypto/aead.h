@@ -16,10 +16,12 @@ enum { AEAD_KEY = 32, AEAD_NONCE = 12, AEAD_TAG = 16 };
  * NIST SP 800-38D. `out` takes plain.n + AEAD_TAG bytes: cipher text, then tag.
  * A nonce must never repeat under one key. RC_CRYPTO.
  */
-MUST rc_t aead_seal(const uint8_t key[AEAD_KEY], const uint8_t nonce[AEAD_NONCE], slice_t aad, slice_t plain, uint8_t *out);
+MUST rc_t aead_seal(const uint8_t key[AEAD_KEY], const uint8_t nonce[AEAD_NONCE], slice_t aad, slice_t plain,
+                    uint8_t *out);
 
 /* `out` takes sealed.n - AEAD_TAG bytes and is zeroed when the tag is wrong. RC_CRYPTO. */
-MUST rc_t aead_open(const uint8_t key[AEAD_KEY], const uint8_t nonce[AEAD_NONCE], slice_t aad, slice_t sealed, uint8_t *out);
+MUST rc_t aead_open(const uint8_t key[AEAD_KEY], const uint8_t nonce[AEAD_NONCE], slice_t aad, slice_t sealed,
+                    uint8_t *out);
 
 /*
  * Blob v3: 0x03, salt 16, nonce 12, cipher text, tag; key by PBKDF2-HMAC-SHA-256
@@ -42,7 +44,7 @@ MUST rc_t blob_open(slice_t passphrase, slice_t blob, secret_t *ret, err_t *e);
  */
 MUST rc_t sealed_seal(slice_t passphrase, slice_t aad, slice_t plain, const rng_t *rng, buf_t *ret, err_t *e);
 
-/* RC_SYNTAX "sealed_format" for bytes that are no such file, RC_CRYPTO "sealed_open" for a wrong passphrase, aad or byte. */
+/* RC_SYNTAX "sealed_format": no such file; RC_CRYPTO "sealed_open": another passphrase, aad or byte. */
 MUST rc_t sealed_open(slice_t passphrase, slice_t aad, slice_t sealed, secret_t *ret, err_t *e);
 
 #endif

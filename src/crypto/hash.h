@@ -40,6 +40,7 @@ MUST rc_t hmac_sha256(slice_t key, slice_t message, uint8_t ret_mac[SHA256_LEN])
 MUST rc_t kdf_pbkdf2_sha256(slice_t passphrase, slice_t salt, uint32_t rounds, uint8_t *ret_key, size_t n);
 
 /* RFC 7914; cost = 1 << log2_n, at most 64 MiB of memory. RC_INVALID on parameters, RC_CRYPTO. */
-MUST rc_t kdf_scrypt(slice_t passphrase, slice_t salt, unsigned log2_n, uint32_t r, uint32_t p, uint8_t *ret_key, size_t n);
+MUST rc_t kdf_scrypt(slice_t passphrase, slice_t salt, unsigned log2_n, uint32_t r, uint32_t p, uint8_t *ret_key,
+                     size_t n);
 
 #endif

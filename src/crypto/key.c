@@ -89,7 +89,8 @@ static EVP_PKEY_CTX *context_new(EVP_PKEY *pkey, bool sign)
   EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
   bool ok = c && (sign ? EVP_PKEY_sign_init(c) : EVP_PKEY_verify_init(c)) == 1;
   if (ok && EVP_PKEY_is_a(pkey, "RSA"))
-    ok = EVP_PKEY_CTX_set_rsa_padding(c, RSA_PKCS1_PADDING) == 1 && EVP_PKEY_CTX_set_signature_md(c, lib_get()->sha256) == 1;
+    ok = EVP_PKEY_CTX_set_rsa_padding(c, RSA_PKCS1_PADDING) == 1 &&
+         EVP_PKEY_CTX_set_signature_md(c, lib_get()->sha256) == 1;
   if (ok) return c;
   EVP_PKEY_CTX_free(c);
   return NULL;
@@ -191,11 +192,12 @@ rc_t key_public(const key_parts_t *parts, sigkey_t **ret, err_t *e)
 {
   TRY(key_check(parts, e));
   EVP_PKEY *pkey = NULL;
+  slice_t point = parts->point;
   switch (parts->kind) {
     case KEY_RSA: pkey = rsa_public(parts->n, parts->e); break;
     case KEY_P256:
-    case KEY_P384: pkey = ec_public(lib_kind(parts->kind), parts->point); break;
-    case KEY_ED25519: pkey = EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, parts->point.p, parts->point.n); break;
+    case KEY_P384: pkey = ec_public(lib_kind(parts->kind), point); break;
+    case KEY_ED25519: pkey = EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, point.p, point.n); break;
   }
   return pkey ? lib_adopt(pkey, false, ret, e) : lib_failed(e);
 }

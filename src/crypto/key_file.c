@@ -112,7 +112,8 @@ rc_t key_from_pem(slice_t pem, sigkey_t **ret, err_t *e)
   }
   BIO_free(in);
   ERR_clear_error();
-  return rc_is(r, RC_NOTFOUND) ? err_set(e, RC_NOTFOUND, "key_pem_missing", NULL, "no private key in PEM form found") : r;
+  if (!rc_is(r, RC_NOTFOUND)) return r;
+  return err_set(e, RC_NOTFOUND, "key_pem_missing", NULL, "no private key in PEM form found");
 }
 
 rc_t key_to_pem(const sigkey_t *k, secret_t *ret, err_t *e)

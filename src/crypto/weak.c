@@ -125,17 +125,17 @@ static rc_t check_rsa(const key_parts_t *k, err_t *e)
   slice_t n = skip_zeros(k->n), x = skip_zeros(k->e);
   int64_t bits = key_bits(k);
   if (bits < KEY_RSA_MIN_BITS)
-    return err_limit(e, RC_INVALID, "rsa_modulus_small", NULL, "RSA key is shorter than {limit} bits", KEY_RSA_MIN_BITS);
+    return err_limit(e, RC_INVALID, "rsa_modulus_small", NULL, "RSA key has under {limit} bits", KEY_RSA_MIN_BITS);
   if (bits > KEY_RSA_MAX_BITS)
-    return err_limit(e, RC_INVALID, "rsa_modulus_large", NULL, "RSA key is longer than {limit} bits", KEY_RSA_MAX_BITS);
+    return err_limit(e, RC_INVALID, "rsa_modulus_large", NULL, "RSA key has over {limit} bits", KEY_RSA_MAX_BITS);
   if (!(n.p[n.n - 1] & 1)) return weak(e, "rsa_modulus_even", "RSA modulus is even");
-  if (x.n < 3 || x.n > 8 || (x.n == 3 && x.p[0] == 0) || !(x.p[x.n - 1] & 1))
+  if (x.n < 3 || x.n > 8 || !(x.p[x.n - 1] & 1))
     return weak(e, "rsa_exponent", "RSA public exponent is not an odd number from 65537 to 64 bits");
   uint16_t residue[COUNT_OF(primes)];
   residues(n, residue);
   for (size_t i = 0; i < COUNT_OF(primes); i++)
     if (residue[i] == 0) return weak(e, "rsa_small_factor", "RSA modulus has a prime factor below 752");
-  if (roca(residue)) return weak(e, "rsa_roca", "RSA key comes from a generator with guessable primes (CVE-2017-15361)");
+  if (roca(residue)) return weak(e, "rsa_roca", "RSA key has guessable primes (CVE-2017-15361)");
   bool failed = false;
   if (close_primes(n, &failed)) return weak(e, "rsa_close_primes", "RSA primes are too close to each other");
   return failed ? lib_failed(e) : rc(RC_OK);

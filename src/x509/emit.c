@@ -234,7 +234,8 @@ static rc_t check_names(names_t names, bool subject, err_t *e)
   return rc(RC_OK);
 }
 
-static void put_leaf_extensions(buf_t *b, const leaf_spec_t *s, const usages_t *u, const uint8_t ski[EMIT_KEY_ID], bool subject)
+static void put_leaf_extensions(buf_t *b, const leaf_spec_t *s, const usages_t *u, const uint8_t ski[EMIT_KEY_ID],
+                                bool subject)
 {
   const leaf_issuer_t *ca = s->issuer;
   size_t tagged = der_open(b, DER_CTX_CONS(3)), seq = der_open(b, DER_SEQUENCE);

@@ -77,7 +77,7 @@ static bool not_ascii(slice_t s)
 static bool is_alpha(uint8_t b) { return (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z'); }
 static bool is_digit(uint8_t b) { return b >= '0' && b <= '9'; }
 
-/* Dot-atom "@" domain (RFC 5321 4.1.2): no quotes, comments or address literals, as RFC 5280 4.2.1.6 wants a Mailbox. */
+/* Dot-atom "@" domain (RFC 5321 4.1.2): no quotes, comments, literals (RFC 5280 4.2.1.6). */
 static bool no_mailbox(slice_t s)
 {
   static const slice_t atext = {(const uint8_t *)"!#$%&'*+-/=?^_`{|}~.", 20};

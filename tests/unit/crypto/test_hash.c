@@ -145,7 +145,8 @@ static void scrypt(void **state)
   };
   uint8_t key[64];
   for (size_t i = 0; i < COUNT_OF(v); i++) {
-    assert_true(rc_ok(kdf_scrypt(slice_str(v[i].pass), slice_str(v[i].salt), v[i].log2_n, v[i].r, v[i].p, key, sizeof key)));
+    slice_t pass = slice_str(v[i].pass), salt = slice_str(v[i].salt);
+    assert_true(rc_ok(kdf_scrypt(pass, salt, v[i].log2_n, v[i].r, v[i].p, key, sizeof key)));
     assert_hex(key, sizeof key, v[i].key);
   }
   assert_true(rc_is(kdf_scrypt(S("p"), S("s"), 0, 8, 1, key, sizeof key), RC_INVALID));

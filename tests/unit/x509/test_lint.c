@@ -21,9 +21,12 @@ static sigkey_t *ec, *rsa;
 
 /* ---- a TBSCertificate in pieces, each DER ---- */
 
-enum piece { P_VERSION, P_SERIAL, P_SIGALG, P_ISSUER, P_VALIDITY, P_SUBJECT, P_SPKI, P_HEAD, X_KU = P_HEAD, X_EKU, X_BASIC, X_SKI, X_AKI, X_SAN, P_COUNT };
+enum piece {
+  P_VERSION, P_SERIAL, P_SIGALG, P_ISSUER, P_VALIDITY, P_SUBJECT, P_SPKI,
+  P_HEAD, /* extensions from here */
+  X_KU = P_HEAD, X_EKU, X_BASIC, X_SKI, X_AKI, X_SAN, P_COUNT
+};
 
-#define CN(text_with_length) "\x31" text_with_length
 #define SUBJECT S("\x30\x0c\x31\x0a\x30\x08\x06\x03\x55\x04\x03\x0c\x01" "a")
 #define VALIDITY S("\x30\x1e\x17\x0d" "260101000000Z" "\x17\x0d" "270101000000Z")
 #define EMPTY ((slice_t){(const uint8_t *)"", 0})
@@ -173,7 +176,8 @@ static size_t breakages(breakage_t *out)
     {"e_ext_san_not_critical_without_subject", LINT_LEAF, {{P_SUBJECT, EMPTY_NAME}}, NULL},
     {"e_ext_san_no_entries", LINT_LEAF, {{X_SAN, EXT("\x11", "\x02", "\x09", "\x30\x00")}}, NULL},
     {"e_ext_san_empty_name", LINT_LEAF, {{X_SAN, san(NAME_DNS, EMPTY)}}, NULL},
-    {"e_ext_san_dns_not_ia5_string", LINT_LEAF, {{X_SAN, dns("b\xc3\xbc.example")}}, "e_dnsname_bad_character_in_label"},
+    {"e_ext_san_dns_not_ia5_string", LINT_LEAF, {{X_SAN, dns("b\xc3\xbc.example")}},
+     "e_dnsname_bad_character_in_label"},
     {"e_ext_san_dns_name_too_long", LINT_LEAF, {{X_SAN, labels(4, 63)}}, NULL},
     {"e_rfc_dnsname_label_too_long", LINT_LEAF, {{X_SAN, labels(1, 64)}}, NULL},
     {"e_rfc_dnsname_empty_label", LINT_LEAF, {{X_SAN, dns("a..b")}}, NULL},
@@ -190,7 +194,8 @@ static size_t breakages(breakage_t *out)
     {"e_ext_key_usage_without_bits", LINT_LEAF, {{X_KU, EXT_CRITICAL("\x0f", "\x03", "\x0d", "\x03\x01\x00")}}, NULL},
     {"w_ext_key_usage_not_critical", LINT_LEAF, {{X_KU, EXT("\x0f", "\x04", "\x0b", "\x03\x02\x07\x80")}}, NULL},
     {"w_ext_key_usage_not_critical", LINT_LEAF, {{X_KU, EMPTY}}, NULL},
-    {"e_ext_key_usage_cert_sign_without_ca", LINT_LEAF, {{X_KU, EXT_CRITICAL("\x0f", "\x04", "\x0e", "\x03\x02\x02\x84")}}, NULL},
+    {"e_ext_key_usage_cert_sign_without_ca", LINT_LEAF,
+     {{X_KU, EXT_CRITICAL("\x0f", "\x04", "\x0e", "\x03\x02\x02\x84")}}, NULL},
     {"e_ecdsa_allowed_ku", LINT_LEAF, {{X_KU, EXT_CRITICAL("\x0f", "\x04", "\x0e", "\x03\x02\x05\xa0")}}, NULL},
     {"e_rsa_allowed_ku_ee", LINT_LEAF,
      {{P_SPKI, key_spki(rsa)}, {X_KU, EXT_CRITICAL("\x0f", "\x04", "\x0e", "\x03\x02\x03\x88")}}, NULL},
@@ -198,15 +203,19 @@ static size_t breakages(breakage_t *out)
     {"e_sub_cert_not_is_ca", LINT_LEAF, {{X_BASIC, BASIC_CA}}, NULL},
     {"e_path_len_constraint_improperly_included", LINT_LEAF,
      {{X_BASIC, EXT_CRITICAL("\x13", "\x05", "\x0f", "\x30\x03\x02\x01\x00")}}, NULL},
-    {"e_basic_constraints_not_critical", LINT_CA, {{X_BASIC, EXT("\x13", "\x05", "\x0c", "\x30\x03\x01\x01\xff")}}, NULL},
+    {"e_basic_constraints_not_critical", LINT_CA,
+     {{X_BASIC, EXT("\x13", "\x05", "\x0c", "\x30\x03\x01\x01\xff")}}, NULL},
     {"e_ca_is_ca", LINT_CA, {{X_BASIC, EMPTY}}, "e_ext_key_usage_cert_sign_without_ca"},
     {"e_ca_key_cert_sign_not_set", LINT_CA, {{X_KU, EXT_CRITICAL("\x0f", "\x04", "\x0e", "\x03\x02\x01\x02")}}, NULL},
     {"e_ext_subject_key_identifier_missing_ca", LINT_CA, {{X_SKI, EMPTY}}, NULL},
     {"w_ext_subject_key_identifier_missing_sub_cert", LINT_LEAF, {{X_SKI, EMPTY}}, NULL},
-    {"e_ext_subject_key_identifier_critical", LINT_LEAF, {{X_SKI, EXT_CRITICAL("\x0e", "\x16", "\x20", "\x04\x14" ID20)}}, NULL},
+    {"e_ext_subject_key_identifier_critical", LINT_LEAF,
+     {{X_SKI, EXT_CRITICAL("\x0e", "\x16", "\x20", "\x04\x14" ID20)}}, NULL},
     {"e_ext_authority_key_identifier_no_key_identifier", LINT_LEAF, {{X_AKI, EMPTY}}, NULL},
-    {"e_ext_authority_key_identifier_no_key_identifier", LINT_LEAF, {{X_AKI, EXT("\x23", "\x02", "\x09", "\x30\x00")}}, NULL},
-    {"e_ext_authority_key_identifier_critical", LINT_LEAF, {{X_AKI, EXT_CRITICAL("\x23", "\x18", "\x22", "\x30\x16\x80\x14" ID20)}}, NULL},
+    {"e_ext_authority_key_identifier_no_key_identifier", LINT_LEAF,
+     {{X_AKI, EXT("\x23", "\x02", "\x09", "\x30\x00")}}, NULL},
+    {"e_ext_authority_key_identifier_critical", LINT_LEAF,
+     {{X_AKI, EXT_CRITICAL("\x23", "\x18", "\x22", "\x30\x16\x80\x14" ID20)}}, NULL},
   };
   memcpy(out, v, sizeof v);
   return COUNT_OF(v);
@@ -257,7 +266,8 @@ static void each_rule_alone(void **state)
       bool wanted = strcmp(rules[k].name, v[i].rule) == 0;
       seen[k] |= wanted;
       broken += wanted;
-      if (!wanted && !(v[i].also && strcmp(rules[k].name, v[i].also) == 0)) fail_msg("%s breaks %s too", v[i].rule, rules[k].name);
+      if (!wanted && !(v[i].also && strcmp(rules[k].name, v[i].also) == 0))
+        fail_msg("%s breaks %s too", v[i].rule, rules[k].name);
     }
     if (broken != 1) fail_msg("%s is not noticed", v[i].rule);
     assert_true(rc_is(lint_tbs(arena, tbs, v[i].role, &none, &e), RC_INVALID));
@@ -276,7 +286,7 @@ static void findings_and_refusals(void **state)
     change_t change;
     const char *reason;
   } v[] = {
-    {{X_KU, EXT_CRITICAL("\x0f", "\x04", "\x0e", "\x03\x02\x00\x80")}, "e_incorrect_ku_encoding"}, /* trailing zero bits */
+    {{X_KU, EXT_CRITICAL("\x0f", "\x04", "\x0e", "\x03\x02\x00\x80")}, "e_incorrect_ku_encoding"}, /* zero bits */
     {{X_SAN, san(NAME_IP, S("\x01\x02\x03"))}, "cert_san_ip_length"},
     {{X_BASIC, SKI}, "ext_duplicate"},
     {{P_SERIAL, S("\x02\x02\x00\x05")}, "der_integer_not_minimal"},
@@ -362,8 +372,9 @@ static void compare(const cert_t *c, const json_t *lint, tally_t *t)
   const lint_rule_t *rules = lint_rules(&n);
   for (size_t i = 0; i < n; i++) {
     bool pass = listed(lint, "pass", rules[i].name);
-    bool fault = listed(lint, "error", rules[i].name) || listed(lint, "warn", rules[i].name) || listed(lint, "info", rules[i].name);
-    if ((!pass && !fault) || unread(c, rules[i].name)) continue; /* neither: not applicable at that certificate's date */
+    bool fault = listed(lint, "error", rules[i].name) || listed(lint, "warn", rules[i].name) ||
+                 listed(lint, "info", rules[i].name);
+    if ((!pass && !fault) || unread(c, rules[i].name)) continue; /* neither: not applicable, or not at its date */
     bool ours = rules[i].broken(c);
     t[i].same_pass += pass && !ours;
     t[i].same_fault += fault && ours;
@@ -406,7 +417,8 @@ static void verdicts_agree_with_zlint(void **state)
   (void)fclose(f);
   print_message("%zu certificates; verdicts alike (pass, fault), ours only, zlint only\n", read);
   for (size_t i = 0; i < n; i++) {
-    print_message("%5u %4u %4u %4u  %s\n", t[i].same_pass, t[i].same_fault, t[i].only_ours, t[i].only_theirs, rules[i].name);
+    print_message("%5u %4u %4u %4u  %s\n", t[i].same_pass, t[i].same_fault, t[i].only_ours, t[i].only_theirs,
+                  rules[i].name);
     same += t[i].same_pass + t[i].same_fault;
     all += t[i].same_pass + t[i].same_fault + t[i].only_ours + t[i].only_theirs;
     bool wider = false, narrower = false;
