@@ -88,6 +88,12 @@ static MUST rc_t confine_files(const own_t *own, err_t *e)
   return sandbox_files(v, n, e);
 }
 
+rc_t confine_make(const conf_t *conf, err_t *e)
+{
+  own_t own = {0};
+  return make_own(conf, &own, e);
+}
+
 rc_t confine_net(const conf_t *conf, err_t *e)
 {
   own_t own = {0};

@@ -9,7 +9,13 @@
 #include "conf/conf.h"
 
 /*
- * For the network process while it has one thread, and before it opens the store. Makes <state>/tls, the three files of the embedded
+ * What the network process needs in the state folder, made where it is missing: the folder itself, <state>/tls and the
+ * store's files. Errors of io/file.h.
+ */
+MUST rc_t confine_make(const conf_t *conf, err_t *e);
+
+/*
+ * For the network process while it has one thread, and before it opens the store for good. Makes <state>/tls, the three files of the embedded
  * store and, when no API key is configured, admin.key (empty) where they are missing; as root gives them to SANDBOX_UID_NET and
  * becomes it; then Landlock and seccomp (not with CERTCTL_SANDBOX=off). Afterwards it can
  *  - read and write those three files in place (the log is never removed: SQLITE_FCNTL_PERSIST_WAL; a fresh store needs
