@@ -1,0 +1,306 @@
+#include "io/file.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char root[64];
+static dir_t dir = {.fd = -1};
+
+static void path_of(char out[256], const char *name)
+{
+  snprintf(out, 256, "%s/%s", root, name);
+}
+
+static mode_t mode_of(const char *name)
+{
+  char path[256];
+  struct stat st;
+  path_of(path, name);
+  assert_int_equal(lstat(path, &st), 0);
+  return st.st_mode & 07777;
+}
+
+static int fresh(void **state)
+{
+  char command[160];
+  dir_close(&dir);
+  snprintf(command, sizeof command, "rm -rf %s && mkdir %s", root, root);
+  if (system(command) != 0) return -1;
+  return rc_ok(dir_open(root, &dir, NULL)) ? 0 : -1;
+}
+
+static int gone(void **state)
+{
+  char command[160];
+  dir_close(&dir);
+  file_fail_after(-1, false);
+  snprintf(command, sizeof command, "rm -rf %s", root);
+  return system(command);
+}
+
+static bool content_is(const char *name, const char *text)
+{
+  BUF_SCOPED buf_t b = buf_heap(1024);
+  return rc_ok(file_read(&dir, name, 1024, &b, NULL)) && slice_is(buf_slice(&b), text);
+}
+
+static void test_write_replaces_whole_with_exact_mode(void **state)
+{
+  static const mode_t masks[] = {0, 022, 077};
+  for (size_t i = 0; i < COUNT_OF(masks); i++) {
+    mode_t before = umask(masks[i]);
+    assert_true(rc_ok(file_write(&dir, "a", S("one"), (file_attr_t){0644, FILE_KEEP, FILE_KEEP}, NULL)));
+    assert_int_equal(mode_of("a"), 0644);
+    assert_true(rc_ok(file_write(&dir, "a", S("two, longer"), FILE_PRIVATE, NULL)));
+    assert_int_equal(mode_of("a"), 0600);
+    umask(before);
+    assert_true(content_is("a", "two, longer"));
+  }
+}
+
+static rc_t count_names(void *self, const char *name)
+{
+  ++*(int *)self;
+  return rc(RC_OK);
+}
+
+static int names(void)
+{
+  int n = 0;
+  assert_true(rc_ok(dir_each(&dir, count_names, &n, NULL)));
+  return n;
+}
+
+static void test_write_fails_at_every_step_and_leaves_the_old(void **state)
+{
+  assert_true(rc_ok(file_write(&dir, "a", S("old"), FILE_PRIVATE, NULL)));
+  long n = 0;
+  for (;; n++) {
+    err_t e = {0};
+    file_fail_after(n, false);
+    rc_t r = file_write(&dir, "a", S("new"), FILE_PRIVATE, &e);
+    file_fail_after(-1, false);
+    if (rc_ok(r)) break;
+    assert_true(rc_is(r, RC_IO));
+    assert_non_null(strstr(e.value, root));
+    /* The directory's own fsync comes last, after the rename. */
+    assert_true(content_is("a", strcmp(e.reason, "file_sync") == 0 && content_is("a", "new") ? "new" : "old"));
+    assert_int_equal(names(), 1);
+  }
+  assert_true(n >= 5);
+  assert_true(content_is("a", "new"));
+}
+
+static void test_create_is_exclusive(void **state)
+{
+  assert_true(rc_ok(file_create(&dir, "a", S("x"), FILE_PRIVATE, NULL)));
+  assert_true(rc_is(file_create(&dir, "a", S("y"), FILE_PRIVATE, NULL), RC_CONFLICT));
+  assert_true(content_is("a", "x"));
+  char link[256];
+  path_of(link, "dangling");
+  assert_int_equal(symlink("elsewhere", link), 0);
+  assert_true(rc_is(file_create(&dir, "dangling", S("y"), FILE_PRIVATE, NULL), RC_CONFLICT));
+  assert_int_equal(names(), 2);
+}
+
+static void test_owner_that_cannot_be_given_is_an_error(void **state)
+{
+  if (geteuid() == 0) {
+    assert_true(rc_ok(file_create(&dir, "a", S("x"), (file_attr_t){0640, 4242, 4243}, NULL)));
+    file_info_t i;
+    assert_true(rc_ok(file_info(&dir, "a", &i, NULL)));
+    assert_int_equal(i.uid, 4242);
+    assert_int_equal(i.gid, 4243);
+    assert_int_equal(i.mode, 0640);
+    return;
+  }
+  err_t e = {0};
+  assert_true(rc_is(file_create(&dir, "a", S("x"), (file_attr_t){0640, 0, 0}, &e), RC_DENIED));
+  assert_string_equal(e.reason, "file_chown");
+  assert_int_equal(names(), 0);
+}
+
+static void test_reading_is_capped_and_follows_nothing(void **state)
+{
+  BUF_SCOPED buf_t b = buf_heap(64);
+  SECRET_SCOPED secret_t s = {0};
+  err_t e = {0};
+  char path[256];
+  assert_true(rc_ok(file_create(&dir, "a", S("0123456789"), FILE_PRIVATE, NULL)));
+  assert_true(rc_is(file_read(&dir, "a", 9, &b, &e), RC_FULL));
+  assert_int_equal(e.limit, 9);
+  assert_true(rc_ok(file_read(&dir, "a", 10, &b, NULL)));
+  assert_int_equal(b.n, 10);
+  assert_true(rc_is(file_read(&dir, "none", 10, &b, NULL), RC_NOTFOUND));
+  path_of(path, "link");
+  assert_int_equal(symlink("a", path), 0);
+  assert_true(rc_is(file_read(&dir, "link", 10, &b, &e), RC_INVALID));
+  assert_true(rc_is(file_read_secret(&dir, "link", 10, &s, NULL), RC_INVALID));
+  assert_true(rc_ok(file_read_path(path, 10, &b, NULL)));
+  path_of(path, "pipe");
+  assert_int_equal(mkfifo(path, 0600), 0);
+  assert_true(rc_is(file_read(&dir, "pipe", 10, &b, &e), RC_INVALID)); /* and does not wait for a writer */
+  assert_true(rc_is(file_read_path("/dev/zero", 10, &b, &e), RC_INVALID));
+  assert_true(rc_is(file_read_path(root, 10, &b, &e), RC_INVALID));
+  assert_true(rc_ok(file_read_secret(&dir, "a", 10, &s, NULL)));
+  assert_true(slice_is(slice_of(s.p, s.n), "0123456789"));
+}
+
+static void test_names_that_are_no_names(void **state)
+{
+  static const char *const bad[] = {"", ".", "..", "a/b", "/a", "../a"};
+  char longest[LIM_NAME + 8];
+  memset(longest, 'a', sizeof longest);
+  longest[sizeof longest - 1] = '\0';
+  for (size_t i = 0; i < COUNT_OF(bad); i++) {
+    assert_true(rc_is(file_write(&dir, bad[i], S("x"), FILE_PRIVATE, NULL), RC_INVALID));
+    assert_true(rc_is(file_remove(&dir, bad[i], NULL), RC_INVALID));
+  }
+  assert_true(rc_is(file_write(&dir, longest, S("x"), FILE_PRIVATE, NULL), RC_INVALID));
+  dir_t d = DIR_CLOSED;
+  char name[LIM_NAME];
+  assert_true(rc_is(dir_of(S("relative"), &d, name, NULL), RC_INVALID));
+  assert_true(rc_is(dir_of(S("/tmp/"), &d, name, NULL), RC_INVALID));
+  assert_true(rc_is(dir_of(S("/tmp/.."), &d, name, NULL), RC_INVALID));
+  assert_true(rc_is(dir_of(slice_of("/tmp/a\0b", 8), &d, name, NULL), RC_INVALID));
+  assert_true(rc_ok(dir_of(S("/tmp/x"), &d, name, NULL)));
+  assert_string_equal(name, "x");
+  dir_close(&d);
+  assert_true(rc_ok(dir_of(S("/x"), &d, name, NULL)));
+  assert_string_equal(d.path, "/");
+  dir_close(&d);
+}
+
+static void test_private_directories(void **state)
+{
+  char path[256];
+  dir_t d = DIR_CLOSED, sub = DIR_CLOSED;
+  mode_t before = umask(077);
+  path_of(path, "deep/er/keys");
+  assert_true(rc_ok(dir_private(path, &d, NULL)));
+  umask(before);
+  assert_int_equal(mode_of("deep/er/keys"), 0700);
+  assert_int_equal(mode_of("deep/er"), 0755);
+  dir_close(&d);
+  assert_int_equal(chmod(path, 0777), 0);
+  assert_true(rc_ok(dir_private(path, &d, NULL)));
+  assert_int_equal(mode_of("deep/er/keys"), 0700);
+  assert_true(rc_ok(dir_private_at(&d, "one", &sub, NULL)));
+  assert_int_equal(mode_of("deep/er/keys/one"), 0700);
+  dir_close(&sub);
+  char link[320];
+  snprintf(link, sizeof link, "%s/link", path);
+  assert_int_equal(symlink("/tmp", link), 0);
+  assert_false(rc_ok(dir_private_at(&d, "link", &sub, NULL)));
+  static const char *const bad[] = {"", ".", "/", "//"};
+  for (size_t i = 0; i < COUNT_OF(bad); i++) assert_true(rc_is(dir_private(bad[i], &sub, NULL), RC_INVALID));
+  dir_close(&d);
+  if (geteuid() != 0) return;
+  assert_int_equal(chown(path, 4242, 4242), 0);
+  assert_true(rc_is(dir_private(path, &d, NULL), RC_DENIED));
+}
+
+static void test_one_holder_of_a_lock(void **state)
+{
+  dir_t other = DIR_CLOSED;
+  assert_true(rc_ok(dir_open(root, &other, NULL)));
+  assert_true(dir_same(&dir, &other));
+  assert_true(rc_ok(dir_lock_try(&dir, NULL)));
+  assert_true(rc_is(dir_lock_try(&other, NULL), RC_AGAIN));
+  dir_close(&dir);
+  assert_true(rc_ok(dir_lock_try(&other, NULL)));
+  dir_close(&other);
+}
+
+static void test_keep_is_the_same_file(void **state)
+{
+  file_info_t a, b;
+  assert_true(rc_ok(file_create(&dir, "a", S("x"), (file_attr_t){0640, FILE_KEEP, FILE_KEEP}, NULL)));
+  assert_true(rc_ok(file_keep(&dir, "a", "b", NULL)));
+  assert_true(rc_ok(file_write(&dir, "a", S("new"), FILE_PRIVATE, NULL)));
+  assert_true(content_is("b", "x"));
+  assert_true(rc_ok(file_info(&dir, "a", &a, NULL)) && rc_ok(file_info(&dir, "b", &b, NULL)));
+  assert_int_equal(b.mode, 0640);
+  assert_int_equal(b.links, 1);
+  assert_true(rc_is(file_keep(&dir, "a", "b", NULL), RC_CONFLICT));
+}
+
+static void test_links_point(void **state)
+{
+  char to[64];
+  file_info_t i;
+  assert_true(rc_ok(file_point(&dir, "current", "x/one", NULL)));
+  assert_true(rc_ok(file_point(&dir, "current", "x/two", NULL)));
+  assert_true(rc_ok(file_pointee(&dir, "current", to, sizeof to, NULL)));
+  assert_string_equal(to, "x/two");
+  assert_true(rc_ok(file_info(&dir, "current", &i, NULL)));
+  assert_int_equal(i.kind, FILE_LINK);
+  assert_true(rc_is(file_pointee(&dir, "current", to, 5, NULL), RC_FULL));
+  assert_int_equal(names(), 1);
+}
+
+static void test_growing_file(void **state)
+{
+  log_file_t f = {.fd = -1}, g = {.fd = -1};
+  char out[16];
+  size_t n = 0;
+  assert_true(rc_ok(log_file_open(&dir, "log", &f, NULL)));
+  assert_true(rc_is(log_file_open(&dir, "log", &g, NULL), RC_AGAIN));
+  assert_true(rc_ok(log_file_append(&f, S("first"), NULL)));
+  assert_true(rc_ok(log_file_append(&f, S("second"), NULL)));
+  assert_true(rc_ok(log_file_sync(&f, NULL)));
+  assert_int_equal(f.size, 11);
+  assert_true(rc_ok(log_file_read(&f, 5, out, sizeof out, &n, NULL)));
+  assert_true(slice_is(slice_of(out, n), "second"));
+  assert_true(rc_ok(log_file_cut(&f, 5, NULL)));
+  assert_true(rc_is(log_file_cut(&f, 6, NULL), RC_INVALID));
+  log_file_close(&f);
+  assert_true(content_is("log", "first"));
+  assert_true(rc_ok(log_file_open(&dir, "log", &f, NULL)));
+  assert_int_equal(f.size, 5);
+  log_file_close(&f);
+}
+
+static void test_accounts(void **state)
+{
+  uint32_t id = 7;
+  assert_true(rc_ok(user_find(S("root"), &id, NULL)));
+  assert_int_equal(id, 0);
+  assert_true(rc_ok(group_find(S("4242"), &id, NULL)));
+  assert_int_equal(id, 4242);
+  assert_true(rc_is(user_find(S("no-such-user-here"), &id, NULL), RC_NOTFOUND));
+  assert_true(rc_is(group_find(S(""), &id, NULL), RC_NOTFOUND));
+  assert_true(rc_is(user_find(S("4294967295"), &id, NULL), RC_NOTFOUND)); /* -1 would mean: leave it */
+  assert_int_equal(id, 4242);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, fresh, gone)
+    T(test_write_replaces_whole_with_exact_mode),
+    T(test_write_fails_at_every_step_and_leaves_the_old),
+    T(test_create_is_exclusive),
+    T(test_owner_that_cannot_be_given_is_an_error),
+    T(test_reading_is_capped_and_follows_nothing),
+    T(test_names_that_are_no_names),
+    T(test_private_directories),
+    T(test_one_holder_of_a_lock),
+    T(test_keep_is_the_same_file),
+    T(test_links_point),
+    T(test_growing_file),
+    T(test_accounts),
+  };
+  snprintf(root, sizeof root, "/tmp/certctl-file-%d", (int)getpid());
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
