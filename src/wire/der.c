@@ -320,38 +320,49 @@ rc_t der_end(der_t *r, err_t *e)
   return failed;
 }
 
-/* One value of any type: what its tag says about its content. */
+/* Universal types that X.509 structures use: bit i is type number i. Not EXTERNAL, REAL, EMBEDDED PDV and the like. */
+enum { TYPES_KNOWN = 0x5fdf147e };
+
+/* Content of the next value, which the rule of its type has refused at `at`. */
+static void refuse_at(der_t *r, const uint8_t *at, const char *reason, const char *text)
+{
+  if (r->code != 0) return;
+  r->p = at;
+  syntax(r, reason, text);
+}
+
+/* One primitive value of any type: what its tag says about its content. */
 static void check_value(der_t *r)
 {
+  const uint8_t *at = r->p;
   uint8_t tag = der_peek(r);
+  unsigned unused;
+  slice_t v;
   switch (tag) {
   case DER_BOOLEAN: (void)der_bool(r); return;
   case DER_INTEGER: (void)der_integer(r); return;
   case DER_NULL: der_null(r); return;
   case DER_OID: (void)der_oid(r); return;
-  case DER_BITS: {
-    unsigned unused;
-    (void)der_bits(r, &unused);
-    return;
-  }
+  case DER_BITS: (void)der_bits(r, &unused); return;
   case DER_UTC_TIME:
   case DER_GENERALIZED_TIME: (void)der_time(r, NULL); return;
-  case DER_BMP:
-  case DER_UNIVERSAL: {
-    der_t at = *r;
-    if (der_get(r, tag).n % (tag == DER_BMP ? 2 : 4) == 0) return;
-    *r = at;
-    syntax(r, "der_string", "is a string whose length is no multiple of its characters");
-    return;
+  default: v = der_raw(r, 0); break;
   }
-  default: break;
-  }
-  /* X.690 10.2: string types are primitive; SEQUENCE and SET are not. */
-  bool universal = (tag & 0xc0) == 0, cons = (tag & 0x20) != 0;
-  uint8_t number = tag & 0x1f;
-  bool must_cons = number == (DER_SEQUENCE & 0x1f) || number == (DER_SET & 0x1f) || number == 8 || number == 11;
-  if (universal && (number == 0 || cons != must_cons)) syntax(r, "der_form", "is constructed where it must be primitive, or the reverse");
-  else (void)der_raw(r, 0);
+  size_t width = tag == DER_BMP ? 2 : tag == DER_UNIVERSAL ? 4 : 1;
+  size_t header = v.n > 1 && v.p[1] >= 0x80 ? 2 + (v.p[1] & 0x7fu) : 2;
+  if (v.n && (v.n - header) % width) refuse_at(r, at, "der_string", "is a string whose length is no multiple of its characters");
+  if (tag == DER_ENUMERATED && v.n && integer_fault(slice_of(v.p + header, v.n - header)))
+    refuse_at(r, at, "der_integer_not_minimal", "is an enumeration that is not minimal");
+}
+
+/* X.690 8.9.1, 8.11.1, 10.2: SEQUENCE and SET are constructed, all else of the universal class is primitive. */
+static bool check_form(der_t *r, uint8_t tag)
+{
+  bool cons = (tag & 0x20) != 0, must = (tag | 0x20) == DER_SEQUENCE || (tag | 0x20) == DER_SET;
+  if (tag & 0xc0) return true;
+  if (!(TYPES_KNOWN >> (tag & 0x1f) & 1)) syntax(r, "der_type", "is of a type that certificates do not use");
+  else if (cons != must) syntax(r, "der_form", "is constructed where it must be primitive, or the reverse");
+  return r->code == 0;
 }
 
 rc_t der_check(slice_t in, err_t *e)
@@ -361,9 +372,9 @@ rc_t der_check(slice_t in, err_t *e)
   for (;;) {
     while (der_ok(&r) && r.depth > 0 && !der_more(&r)) der_leave(&r);
     if (!der_more(&r)) return der_end(&r, e);
-    uint8_t tag = der_peek(&r), number = tag & 0x1f;
-    bool enter = (tag & 0x20) && (tag >= 0x40 || number == 16 || number == 17 || number == 8 || number == 11);
-    if (enter) (void)der_enter(&r, tag);
+    uint8_t tag = der_peek(&r);
+    if (!check_form(&r, tag)) continue;
+    if (tag & 0x20) (void)der_enter(&r, tag);
     else check_value(&r);
   }
 }

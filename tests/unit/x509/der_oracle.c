@@ -182,6 +182,7 @@ const char *oracle_cert_differs(arena_t *a, const cert_t *c, X509 *x)
   const X509_ALGOR *alg;
   X509_get0_signature(&sig, &alg, x);
   if (!bytes_eq(c->signature, ASN1_STRING_get0_data(sig), ASN1_STRING_length(sig))) return "signature";
+  /* Written anew by theirs from what it read: the strongest proof that the reading is the same. */
   unsigned char *der = NULL;
   int n = i2d_re_X509_tbs(x, &der);
   return der_eq(c->tbs, der, n) ? NULL : "signed bytes";

@@ -1,6 +1,6 @@
 /*
  * Our readers against libcrypto's, on N damaged certificates and requests and on a file of
- * real certificates: test_der N [certificates.jsonl]. What ours accepts, libcrypto accepts
+ * real certificates: test_der N [certificates.jsonl [seed]]. What ours accepts, libcrypto accepts
  * and reads alike; what ours refuses carries a name. Prints the refusals with their counts
  * and one line; exit 1 on failure.
  */
@@ -194,12 +194,11 @@ static bool check_file(const char *path, arena_t *keep, slice_t *seeds, size_t *
   return total > 0 && differ == 0 && unnamed == 0 && refused * 100 <= total * MAX_REFUSED_PERCENT;
 }
 
-static void mutate_all(unsigned long n, const slice_t *certs, size_t ncerts, const slice_t *csrs, size_t ncsrs)
+static void mutate_all(unsigned long n, uint64_t seed, const slice_t *certs, size_t ncerts, const slice_t *csrs, size_t ncsrs)
 {
   ARENA_SCOPED arena_t *a = arena_new(ARENA);
   BUF_SCOPED buf_t out = buf_heap(1 << 20), again = buf_heap(1 << 20);
-  uint64_t state = 20261125;
-  rng_t rng = rng_seeded(&state);
+  rng_t rng = rng_seeded(&seed);
   for (unsigned long i = 0; i < n; i++) {
     bool csr = i % 3 == 2;
     const slice_t *set = csr ? csrs : certs;
@@ -232,7 +231,7 @@ int main(int argc, char **argv)
   if (ncerts != SEEDS || ncsrs != SEEDS) return printf("cannot make the seeds\n"), 1;
   if (argc > 2 && argv[2][0]) file_ok = check_file(argv[2], keep, certs, &ncerts, COUNT_OF(certs));
   else printf("file: certificates.jsonl is not here; mutations start from the seeds made here alone\n");
-  mutate_all(n, certs, ncerts, csrs, ncsrs);
+  mutate_all(n, argc > 3 ? strtoul(argv[3], NULL, 10) : 20261125, certs, ncerts, csrs, ncsrs);
   printf("%-28s %10s %22s\n", "refusal", "count", "accepted by libcrypto");
   for (size_t i = 0; i < REASONS && refusals[i].reason; i++)
     printf("%-28s %10lu %22lu\n", refusals[i].reason, refusals[i].count, refusals[i].accepted_by_libcrypto);
