@@ -22,6 +22,7 @@ static rc_t read_chain(slice_t pem, arena_t *a, err_t *e)
 {
   pem_file_t file = {0};
   cert_t c;
+  if (pem.n == 0) return rc(RC_OK);
   TRY(pem_parse(a, pem, &file, e));
   rc_t r = rc(RC_OK);
   for (size_t i = 0; i < file.n && rc_ok(r); i++) {
