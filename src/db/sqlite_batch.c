@@ -77,6 +77,31 @@ static rc_t run_all(conn_t *c, cmd_t *const *cmds, size_t n, size_t *ret_ran, er
   return rc(RC_OK);
 }
 
+/*
+ * A commit that failed may have left whole frames behind the end of the log; a
+ * crash now would recover them, and a command that was refused would be there.
+ * A further commit overwrites the first of them, which makes the rest void. It has
+ * to change something: SQLite does not write a page that stays as it was.
+ */
+static void void_frames(conn_t *c)
+{
+  if (rc_ok(sqlite_begin(c, true, NULL)) && rc_ok(run(c, &sql_text_stamp_void, NULL)) && rc_ok(sqlite_commit(c, NULL))) return;
+  sqlite_rollback(c);
+}
+
+static rc_t commit(conn_t *c, err_t *e)
+{
+  FAILPOINT(command_before_commit);
+  rc_t r = sqlite_commit(c, e);
+  if (!rc_ok(r)) {
+    sqlite_rollback(c);
+    void_frames(c);
+    return r;
+  }
+  FAILPOINT(command_after_commit);
+  return r;
+}
+
 rc_t sqlite_batch(conn_t *c, cmd_t *const *cmds, size_t n, size_t *ret_ran,
                   rc_t (*before_commit)(void *self, size_t ran, err_t *e), void *self, err_t *e)
 {
@@ -90,11 +115,7 @@ rc_t sqlite_batch(conn_t *c, cmd_t *const *cmds, size_t n, size_t *ret_ran,
   }
   if (rc_ok(r)) r = before_commit(self, *ret_ran, e);
   if (rc_ok(r)) r = gate(c, 0, e);
-  if (rc_ok(r)) {
-    FAILPOINT(command_before_commit);
-    r = sqlite_commit(c, e);
-    FAILPOINT(command_after_commit);
-  }
-  if (!rc_ok(r)) sqlite_rollback(c);
+  if (rc_ok(r)) return commit(c, e);
+  sqlite_rollback(c);
   return r;
 }

@@ -10,7 +10,7 @@
 
 void sqlite_cache_clear(conn_t *c)
 {
-  for (size_t i = 0; i < c->sets * CACHE_WAYS; i++) {
+  for (size_t i = 0; c->cache && i < c->sets * CACHE_WAYS; i++) {
     (void)sqlite3_finalize(c->cache[i].st);
     c->cache[i] = (cached_t){0};
   }

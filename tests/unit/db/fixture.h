@@ -53,7 +53,7 @@ typedef struct fix {
   db_t *db;
 } fix_t;
 
-/* A fresh store in a new folder under /tmp, with the demo rows. */
+/* A fresh store in a new folder, with the demo rows. */
 void fix_open(fix_t *f);
 /* Closes and opens the same file again. */
 void fix_reopen(fix_t *f, size_t max_conns);
