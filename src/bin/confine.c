@@ -15,7 +15,7 @@ static const char *const readable[] = {
 
 static const char *const store_suffixes[] = {"", "-wal", "-shm"};
 
-enum { OWN_STORE, OWN_STORE_LAST = OWN_STORE + COUNT_OF(store_suffixes) - 1, OWN_ADMIN, OWN_TLS, OWN_COUNT };
+enum { OWN_STORE, OWN_STORE_LAST = OWN_STORE + COUNT_OF(store_suffixes) - 1, OWN_TLS, OWN_COUNT };
 
 /* What the network process owns; an empty text is not there. */
 typedef struct own {
@@ -73,9 +73,7 @@ static MUST rc_t make_own(const conf_t *c, own_t *own, err_t *e)
     TRY(put_path(own->path[OWN_STORE + i], c->database_path, store_suffixes[i], e));
     TRY(make_file(own->path[OWN_STORE + i], e));
   }
-  if (c->nkeys > 0) return rc(RC_OK);
-  TRY(put_path(own->path[OWN_ADMIN], c->state_dir, "/admin.key", e));
-  return make_file(own->path[OWN_ADMIN], e);
+  return rc(RC_OK);
 }
 
 static MUST rc_t confine_files(const own_t *own, err_t *e)

@@ -15,12 +15,12 @@
 MUST rc_t confine_make(const conf_t *conf, err_t *e);
 
 /*
- * For the network process while it has one thread, and before it opens the store for good. Makes <state>/tls, the three files of the embedded
- * store and, when no API key is configured, admin.key (empty) where they are missing; as root gives them to SANDBOX_UID_NET and
+ * For the network process while it has one thread, and before it opens the store for good. Makes <state>/tls and the three files of the embedded
+ * store where they are missing; as root gives them to SANDBOX_UID_NET and
  * becomes it; then Landlock and seccomp (not with CERTCTL_SANDBOX=off). Afterwards it can
  *  - read and write those three files in place (the log is never removed: SQLITE_FCNTL_PERSIST_WAL; a fresh store needs
  *    "journal_mode=memory" before "journal_mode=wal", since a rollback journal cannot be made),
- *  - write admin.key in place, and make, rename and remove files in <state>/tls,
+ *  - make, rename and remove files in <state>/tls,
  *  - read what name resolution and the system's trust store need,
  *  - use IPv4, IPv6 and local sockets and start threads.
  * Errors: those of io/sandbox.h and io/file.h.

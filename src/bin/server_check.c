@@ -22,7 +22,9 @@ static rc_t look_settings(const conf_t *conf, const char **ret_note, err_t *e)
 static rc_t look_store(const conf_t *conf, const char **ret_note, err_t *e)
 {
   db_t *db = NULL;
-  rc_t got = db_open(&(db_options_t){.url = conf->database_url, .max_conns = 1, .time = &timesrc_system, .read_only = true}, &db, e);
+  char url[LIM_PATH + 8];
+  int k = snprintf(url, sizeof url, "sqlite:%.*s", SLICE_ARG(conf->database_path));
+  rc_t got = db_open(&(db_options_t){.url = slice_of(url, (size_t)k), .max_conns = 1, .time = &timesrc_system, .read_only = true}, &db, e);
   if (rc_is(got, RC_NOTFOUND)) {
     *ret_note = "absent; the first start makes it";
     return rc(RC_OK);

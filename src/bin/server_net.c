@@ -15,6 +15,7 @@
 #include "work/ticker.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdatomic.h>
 
 enum { TURN_MS = 1000, PARKED_MAX = 16384, WORK_ARENA = 8 * 1024 * 1024, RECONSIDER_S = 3600 };
@@ -29,7 +30,9 @@ typedef struct net {
 static rc_t store_open(net_t *n, err_t *e)
 {
   const conf_t *c = n->app.core.conf;
-  return db_open(&(db_options_t){.url = c->database_url, .max_conns = (size_t)c->database_max_conns, .time = n->app.core.time, .demo_seed = c->demo_seed},
+  char url[LIM_PATH + 8];
+  int k = snprintf(url, sizeof url, "sqlite:%.*s", SLICE_ARG(c->database_path));
+  return db_open(&(db_options_t){.url = slice_of(url, (size_t)k), .max_conns = (size_t)c->database_max_conns, .time = n->app.core.time, .demo_seed = c->demo_seed},
                  &n->app.core.db, e);
 }
 
