@@ -573,7 +573,7 @@ rc_t log_file_append(log_file_t *f, slice_t bytes, err_t *e)
   uint64_t at = f->size;
   slice_t rest = bytes;
   while (rest.n > 0) {
-    ssize_t k = pwrite(f->fd, rest.p, rest.n, (off_t)at);
+    ssize_t k = fault() ? -1 : pwrite(f->fd, rest.p, rest.n, (off_t)at);
     if (k < 0 && errno == EINTR) continue;
     if (k < 0) {
       int err = errno;
@@ -591,7 +591,7 @@ rc_t log_file_append(log_file_t *f, slice_t bytes, err_t *e)
 
 rc_t log_file_sync(log_file_t *f, err_t *e)
 {
-  if (fdatasync(f->fd) != 0) return fail(e, errno, "file_sync", f->path, NULL);
+  if (fault() || fdatasync(f->fd) != 0) return fail(e, errno, "file_sync", f->path, NULL);
   return rc(RC_OK);
 }
 
@@ -612,7 +612,7 @@ rc_t log_file_read(const log_file_t *f, uint64_t offset, void *out, size_t n, si
 rc_t log_file_cut(log_file_t *f, uint64_t size, err_t *e)
 {
   if (size > f->size) return refuse(e, RC_INVALID, "file_cut", "cannot grow by cutting", f->path, NULL);
-  if (ftruncate(f->fd, (off_t)size) != 0) return fail(e, errno, "file_cut", f->path, NULL);
+  if (fault() || ftruncate(f->fd, (off_t)size) != 0) return fail(e, errno, "file_cut", f->path, NULL);
   f->size = size;
   return rc(RC_OK);
 }
