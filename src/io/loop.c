@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -156,14 +157,27 @@ rc_t loop_new(loop_t **ret, err_t *e)
   return rc(RC_OK);
 }
 
+/* A peer that goes away while we write must not end the process. */
+static void block_sigpipe(void)
+{
+  sigset_t pipe;
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &pipe, NULL);
+}
+
 void loop_run(loop_t *l)
 {
+  block_sigpipe();
   (void)uv_run(&l->uv, UV_RUN_DEFAULT); /* ends when every handle is closed */
 }
 
 static void *thread_main(void *arg)
 {
   loop_t *l = arg;
+  sigset_t all;
+  sigfillset(&all); /* signals are for the main thread */
+  pthread_sigmask(SIG_BLOCK, &all, NULL);
   pthread_setname_np(pthread_self(), l->name);
   loop_run(l);
   return NULL;

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 
 typedef struct worker {
@@ -118,6 +119,9 @@ static void *worker_main(void *arg)
 {
   worker_t *w = arg;
   pool_t *p = w->pool;
+  sigset_t all;
+  sigfillset(&all); /* signals are for the main thread */
+  pthread_sigmask(SIG_BLOCK, &all, NULL);
   pthread_mutex_lock(&p->lock);
   for (;;) {
     if (w->told) {

@@ -336,6 +336,7 @@ static void wait_over(http_conn_t *c)
 static void finished(http_conn_t *c)
 {
   http_call_t *call = c->call;
+  c->phase = PH_WRITE; /* the call is ours again */
   if (!call->park) {
     begin_answer(c, call->keep_alive);
   } else if (atomic_load_explicit(&c->l->s->draining, memory_order_relaxed)) {

@@ -165,21 +165,20 @@ static rc_t use_key(SSL_CTX *ctx, slice_t pem, err_t *e)
   char *name = NULL, *header = NULL;
   unsigned char *der = NULL;
   long n = 0;
-  rc_t r = err_set(e, RC_SYNTAX, "tls_key", NULL, "no unencrypted PEM private key found");
-  while (!rc_ok(r) && PEM_read_bio(b, &name, &header, &der, &n) == 1) {
+  rc_t r = rc(RC_OK);
+  bool found = false;
+  while (!found && PEM_read_bio(b, &name, &header, &der, &n) == 1) {
     int kind = header[0] ? NID_undef : key_kind(name); /* a header means encryption (RFC 1421) */
-    if (kind != NID_undef) {
-      r = SSL_CTX_use_PrivateKey_ASN1(kind, ctx, der, n) == 1 ? rc(RC_OK) : tls_err(e, RC_INVALID, "tls_key", "TLS private key cannot be used");
-    }
+    found = kind != NID_undef;
+    if (found && SSL_CTX_use_PrivateKey_ASN1(kind, ctx, der, n) != 1) r = tls_err(e, RC_INVALID, "tls_key", "TLS private key cannot be used");
     secret_wipe(der, (size_t)n);
     OPENSSL_free(name);
     OPENSSL_free(header);
     OPENSSL_free(der);
-    if (kind != NID_undef) break;
   }
   BIO_free(b);
   ERR_clear_error();
-  return r;
+  return found ? r : err_set(e, RC_SYNTAX, "tls_key", NULL, "no unencrypted PEM private key found");
 }
 
 /* The key first: a certificate that does not fit then drops it, and only the check at the end has to tell. */

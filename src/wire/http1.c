@@ -127,7 +127,7 @@ static refusal_t head_end(slice_t in, size_t *scan, size_t start, size_t *ret_si
   size_t seen = *ret_size ? *ret_size : in.n;
   if (seen > line && !memchr(in.p + start, '\n', LIM_HTTP_TARGET + 64)) return R_TARGET_LIMIT;
   if (seen > LIM_HTTP_HEAD || (!*ret_size && seen == LIM_HTTP_HEAD)) return R_HEAD_LIMIT;
-  *scan = in.n; /* no LF in what was seen: never look at it again */
+  *scan = *ret_size ? 0 : in.n; /* no LF in what was seen: never look at it again */
   return NOT_REFUSED;
 }
 
