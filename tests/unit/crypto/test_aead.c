@@ -141,6 +141,13 @@ static void sealed_round_trip(void **state)
   assert_true(rc_is(sealed_open(S("pv"), S("iss-local"), buf_slice(&b), &s, &e), RC_CRYPTO));
   assert_null(s.p);
 
+  buf_t none = buf_heap(4096);
+  assert_true(rc_ok(sealed_seal(S("pw"), S(""), S(""), &rng, &none, &e)));
+  assert_true(rc_ok(sealed_open(S("pw"), S(""), buf_slice(&none), &s, &e)));
+  assert_secret(&s, S(""));
+  assert_true(rc_is(sealed_open(S("pw"), S(""), slice_of(none.p, none.n - 1), &s, &e), RC_SYNTAX));
+  buf_fini(&none);
+
   /* Two seals of the same text share neither salt nor nonce. */
   buf_t c = buf_heap(4096);
   assert_true(rc_ok(sealed_seal(S("pw"), S("iss-local"), S("key material"), &rng, &c, &e)));

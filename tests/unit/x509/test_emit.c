@@ -384,8 +384,8 @@ static void many_long_names(void **state)
 /* 600 specs drawn from everything a profile and a row can ask for: leaf() demands that our lint passes each. */
 static void whatever_is_emitted_passes_lint(void **state)
 {
-  static const char *const name[] = {"intranet", "www.example.com", "*.example.org", "xn--bcher-kva.example", "192.0.2.7",
-                                     "2001:db8::1", "a.b+c@example.com", "https://example.com/x?y=1#z", "urn:uuid:x"};
+  static const char *const name[] = {"intranet", "www.example.com", "*.example.org", "xn--bcher-kva.example",
+                                     "192.0.2.7", "2001:db8::1", "a.b+c@example.com", "https://example.com/x?y=1#z", "urn:uuid:x"};
   const slice_t eku[] = {S("serverAuth"), S("clientAuth"), S("codeSigning"), S("emailProtection"), S("ocspSigning"),
                          S("ocspNoCheck"), S("smartCardLogon"), S("anyExtendedKeyUsage")};
   const slice_t url[] = {S("http://pki.example.com/a"), S("http://pki.example.com/b")};
@@ -463,6 +463,14 @@ static void bad_specs(void **state)
   assert_true(rc_is(ca_tbs_emit(&ca, cas[0].key, &tbs, &e), RC_INVALID));
   assert_string_equal(e.reason, "common_name");
   buf_fini(&tbs);
+  for (size_t n = 64; n <= 65; n++) {
+    char cn[65];
+    memset(cn, 'x', sizeof cn);
+    ca.common_name = slice_of(cn, n);
+    tbs = buf_heap(LIM_CERT_DER);
+    assert_int_equal(ca_tbs_emit(&ca, cas[0].key, &tbs, &e).code, n == 64 ? RC_OK : RC_INVALID);
+    buf_fini(&tbs);
+  }
 }
 
 static void serials(void **state)
@@ -500,6 +508,8 @@ static void validity(void **state)
     {90 * DAY, 0, us_add_s(NOW, 1), ca_to, 0, 0, "ca_not_valid"},
     {90 * DAY, 0, ca_from, us_add_s(NOW, -1), 0, 0, "ca_expired"},
     {0, 0, ca_from, ca_to, 0, 0, "lifetime"},
+    {36600 * INT64_C(86400), 0, ca_from, ca_to, -300, 1000 * DAY, NULL},
+    {36600 * INT64_C(86400) + 1, 0, ca_from, ca_to, 0, 0, "lifetime"},
     {-5, 0, ca_from, ca_to, 0, 0, "lifetime"},
     {INT64_MAX, 0, ca_from, ca_to, 0, 0, "lifetime"},
   };
@@ -535,6 +545,19 @@ static void times_beyond_2049(void **state)
   assert_int_equal(c.not_after_tag, DER_GENERALIZED_TIME);
   assert_int_equal(c.not_before_tag, DER_UTC_TIME);
   assert_int_equal(c.not_after.us, s.not_after.us);
+  X509_free(x);
+  buf_fini(&der);
+
+  s.not_before = s.not_after; /* one second, both ends in the new form */
+  x = leaf(&s, &cas[0], &der);
+  assert_true(rc_ok(cert_parse(arena, buf_slice(&der), &c, NULL)));
+  assert_int_equal(c.not_before_tag, DER_GENERALIZED_TIME);
+  X509_free(x);
+  buf_fini(&der);
+  s.not_before = s.not_after = us_add_s(s.not_after, -1);
+  x = leaf(&s, &cas[0], &der);
+  assert_true(rc_ok(cert_parse(arena, buf_slice(&der), &c, NULL)));
+  assert_int_equal(c.not_after_tag, DER_UTC_TIME);
   X509_free(x);
   buf_fini(&der);
 }

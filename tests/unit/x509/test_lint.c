@@ -247,6 +247,56 @@ static void sound_ones_pass(void **state)
   assert_false(rc_ok(lint_tbs(arena, tbs_make(LINT_CA, NULL, 0), LINT_LEAF, &c, &e)));
 }
 
+/* The edges of what the character rules allow. */
+static void edges_pass(void **state)
+{
+  static const struct {
+    name_kind_t kind;
+    const char *bytes;
+  } v[] = {
+    {NAME_DNS, "azAZ09-_.example"},
+    {NAME_DNS, "*.a"},
+    {NAME_EMAIL, "azAZ09!#$%&'*+-/=?^_`{|}~.x@azAZ-09.example"},
+    {NAME_URI, "aZ09+-.:x"},
+    {NAME_URI, "Zz:x"},
+    {NAME_URI, "zA://example.com/"},
+  };
+  cert_t c;
+  err_t e = {0};
+  for (size_t i = 0; i < COUNT_OF(v); i++) {
+    change_t change = {X_SAN, san(v[i].kind, slice_str(v[i].bytes))};
+    rc_t r = lint_tbs(arena, tbs_make(LINT_LEAF, &change, 1), LINT_LEAF, &c, &e);
+    if (!rc_ok(r)) fail_msg("%s: %s", v[i].bytes, e.reason);
+  }
+  change_t longest = {X_SAN, labels(1, 63)};
+  assert_true(rc_ok(lint_tbs(arena, tbs_make(LINT_LEAF, &longest, 1), LINT_LEAF, &c, &e)));
+}
+
+/* The first characters outside. */
+static void beyond_the_edges(void **state)
+{
+  static const struct {
+    name_kind_t kind;
+    const char *bytes, *rule;
+  } v[] = {
+    {NAME_DNS, "a@b", "e_dnsname_bad_character_in_label"},   {NAME_DNS, "a[b", "e_dnsname_bad_character_in_label"},
+    {NAME_DNS, "a`b", "e_dnsname_bad_character_in_label"},   {NAME_DNS, "a{b", "e_dnsname_bad_character_in_label"},
+    {NAME_DNS, "a/b", "e_dnsname_bad_character_in_label"},   {NAME_DNS, "a:b", "e_dnsname_bad_character_in_label"},
+    {NAME_EMAIL, "a@b_c", "e_ext_san_rfc822_format_invalid"}, {NAME_EMAIL, "(a@b", "e_ext_san_rfc822_format_invalid"},
+    {NAME_EMAIL, "a@", "e_ext_san_rfc822_format_invalid"},   {NAME_EMAIL, "@b", "e_ext_san_rfc822_format_invalid"},
+    {NAME_EMAIL, "a b@c", "e_ext_san_rfc822_format_invalid"}, {NAME_EMAIL, "a@b(c)", "e_ext_san_rfc822_format_invalid"},
+    {NAME_URI, "1a:x", "e_ext_san_uri_relative"},            {NAME_URI, ":x", "e_ext_san_uri_relative"},
+    {NAME_URI, "a:", "e_ext_san_uri_relative"},              {NAME_URI, "a_b:x", "e_ext_san_uri_relative"},
+  };
+  for (size_t i = 0; i < COUNT_OF(v); i++) {
+    change_t change = {X_SAN, san(v[i].kind, slice_str(v[i].bytes))};
+    cert_t c;
+    err_t e = {0};
+    assert_false(rc_ok(lint_tbs(arena, tbs_make(LINT_LEAF, &change, 1), LINT_LEAF, &c, &e)));
+    if (strcmp(e.reason, v[i].rule) != 0) fail_msg("%s is refused as %s", v[i].bytes, e.reason);
+  }
+}
+
 static void each_rule_alone(void **state)
 {
   breakage_t v[64];
@@ -438,6 +488,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(sound_ones_pass),           cmocka_unit_test(each_rule_alone),
+    cmocka_unit_test(edges_pass),                cmocka_unit_test(beyond_the_edges),
     cmocka_unit_test(findings_and_refusals),     cmocka_unit_test(names_are_those_of_zlint),
     cmocka_unit_test(verdicts_agree_with_zlint),
   };
