@@ -32,9 +32,10 @@ static int run(arena_t *arena, int argc, char **argv)
   if (asks_version(argc, argv)) return cli_version(c);
   if (cli_args_help(arena, argc, argv, &words)) return cli_help(words);
   if (!rc_ok(conf_load(SP_CLI, &argc, argv, &conf, &e))) {
+    if (slice_is(slice_str(e.reason), "flag_value")) return cli_fail(CLI_USAGE, "--%s needs a value", e.field);
     char text[512];
     conf_refusal(&e, text, sizeof text);
-    return cli_fail(slice_is(slice_str(e.reason), "flag_value") ? CLI_USAGE : CLI_FAILED, "%s", text);
+    return cli_fail(CLI_FAILED, "%s", text);
   }
   *c = (cli_t){.arena = arena, .conf = &conf};
   int code = cli_args_parse(c, argc, argv);

@@ -19,7 +19,13 @@ enum cli_exit {
   CLI_WAITING = 3  /* --wait ran out; the work goes on */
 };
 
-enum { CLI_ARGS_MAX = 64, CLI_GIVEN_MAX = 256, CLI_FLAGS_MAX = 16, CLI_COLUMNS_MAX = 16, CLI_MEMORY = 256 << 20 /* most bytes of one arena */ };
+enum {
+  CLI_ARGS_MAX = 64,
+  CLI_GIVEN_MAX = 256,
+  CLI_FLAGS_MAX = 16,
+  CLI_COLUMNS_MAX = 16,
+  CLI_MEMORY = 256 << 20 /* most bytes of one arena: an answer of LIM_RESPONSE with its nodes */
+};
 
 /* A name has one kind in every command that has it, so that flags may stand before the command. */
 typedef enum cli_flag_kind {
@@ -60,7 +66,7 @@ typedef struct cli_command {
   const char *words;       /* "certs list" */
   const char *args;        /* "ID" for help; NULL: none */
   uint8_t min_args, max_args;
-  http1_method_t method;
+  http1_method_t method;   /* HTTP1_NONE is GET */
   const char *path;        /* {} is the first argument, encoded */
   cli_flag_t flags[CLI_FLAGS_MAX];
   cli_shape_t shape;
@@ -121,6 +127,7 @@ int cli_connect(cli_t *c);
 typedef struct cli_request {
   http1_method_t method;
   const char *path;     /* with query, encoded */
+  const char *accept;   /* NULL: application/json */
   const char *headers;  /* complete lines beyond the fixed ones, or NULL */
   slice_t body;         /* JSON, or p == NULL */
   int64_t timeout_ms;   /* 0: 30 s */
@@ -129,10 +136,16 @@ typedef struct cli_request {
 /* One request, with key and Accept added; any status is RC_OK. */
 MUST rc_t cli_send(cli_t *c, const cli_request_t *rq, http_answer_t *ret, err_t *e);
 
-/* cli_send; a failure or a status from 400 on is said on stderr and is false. */
+/* A failed exchange, or a status from 400 on, is said on stderr and is false. */
+bool cli_judge(const cli_t *c, rc_t r, const err_t *e, const http_answer_t *answer);
+
+/* The answer as JSON ({"status":"deleted"} for 204); says when it is none and returns false. */
+bool cli_judge_json(const cli_t *c, const http_answer_t *answer, const json_t **ret);
+
+/* cli_send and cli_judge. */
 bool cli_ask(cli_t *c, const cli_request_t *rq, http_answer_t *ret);
 
-/* cli_ask, and the answer as JSON ({"status":"deleted"} for 204). */
+/* cli_ask and cli_judge_json. */
 bool cli_ask_json(cli_t *c, const cli_request_t *rq, const json_t **ret);
 
 /* Path of the run's command with its arguments and query flags filled in; NULL out of memory. */

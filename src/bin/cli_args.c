@@ -63,7 +63,8 @@ static void print_shared_flags(void)
   for (size_t i = 0; i < n; i++) {
     if (!(rows[i].programs & SP_CLI) || !rows[i].flag) continue;
     char help[256];
-    snprintf(help, sizeof help, "%s (CERTCTL_%s%s%s)", rows[i].help, rows[i].name, rows[i].def ? ", default " : "", rows[i].def ? rows[i].def : "");
+    snprintf(help, sizeof help, "%s (CERTCTL_%s%s%s)", rows[i].help, rows[i].name, rows[i].def ? ", default " : "",
+             rows[i].def ? rows[i].def : "");
     print_flag(rows[i].flag, rows[i].type == ST_BOOL ? CF_BOOL : CF_TEXT, NULL, help, false);
   }
   for (const cli_flag_t *f = own_flags; f->name; f++) print_flag(f->name, f->kind, f->value, f->help, f->required);
@@ -177,7 +178,8 @@ static int take_flag(cli_t *c, int argc, char **argv, int *at)
   if (!f) return cli_fail(CLI_USAGE, "unknown flag --%.*s (see certctl-cli --help)", SLICE_ARG(name));
   bool takes = f->kind == CF_TEXT || f->kind == CF_LIST;
   if (f->kind == CF_BOOL && value.p) {
-    if (!slice_is(value, "true") && !slice_is(value, "false")) return cli_fail(CLI_USAGE, "--%s is true or false", f->name);
+    if (!slice_is(value, "true") && !slice_is(value, "false"))
+      return cli_fail(CLI_USAGE, "--%s is true or false", f->name);
     if (slice_is(value, "false")) return CLI_DONE;
   }
   if (takes && !value.p) {
@@ -233,9 +235,11 @@ static int find_command(cli_t *c)
     return CLI_DONE;
   }
   if (group && c->nargs == 1)
-    return cli_fail(CLI_USAGE, "%.*s needs a subcommand (see certctl-cli %.*s --help)", SLICE_ARG(c->args[0]), SLICE_ARG(c->args[0]));
-  return cli_fail(CLI_USAGE, "unknown command: %.*s%s%.*s (see certctl-cli --help)", SLICE_ARG(c->args[0]), group ? " " : "",
-                  group ? (int)c->args[1].n : 0, group ? (const char *)c->args[1].p : "");
+    return cli_fail(CLI_USAGE, "%.*s needs a subcommand (see certctl-cli %.*s --help)", SLICE_ARG(c->args[0]),
+                    SLICE_ARG(c->args[0]));
+  slice_t second = group ? c->args[1] : S("");
+  return cli_fail(CLI_USAGE, "unknown command: %.*s%s%.*s (see certctl-cli --help)", SLICE_ARG(c->args[0]),
+                  second.n ? " " : "", SLICE_ARG(second));
 }
 
 static int usage(const cli_command_t *cmd)
@@ -280,7 +284,8 @@ int cli_args_parse(cli_t *c, int argc, char **argv)
   code = check_flags(c);
   slice_t format = cli_flag(c, "format");
   c->json = slice_is(format, "json");
-  if (!code && format.p && !c->json && !slice_is(format, "table")) code = cli_fail(CLI_USAGE, "--format is table or json");
+  if (!code && format.p && !c->json && !slice_is(format, "table"))
+    code = cli_fail(CLI_USAGE, "--format is table or json");
   return code;
 }
 

@@ -27,6 +27,7 @@ typedef struct follow {
   followed_t seen[JOBS_MAX];
   size_t nseen;
   size_t failed;
+  bool away;     /* the server could not be asked last time */
   slice_t open; /* a job that has not ended, or empty */
 } follow_t;
 
@@ -47,6 +48,25 @@ static slice_t text_member(const json_t *node, const char *key)
   return rc_ok(json_get_text(node, key, &s, NULL)) ? s : S("");
 }
 
+/* `prefix` and the encoded id; NULL when it is too long. */
+static const char *path_of(arena_t *a, const char *prefix, slice_t id)
+{
+  buf_t b = buf_on(a, LIM_HTTP_TARGET);
+  buf_puts(&b, prefix);
+  url_encode(&b, id);
+  buf_byte(&b, 0);
+  return rc_ok(buf_rc(&b)) ? (const char *)b.p : NULL;
+}
+
+/* GET of path_of, as JSON; says why it failed and returns false. */
+static bool ask_for(cli_t *c, const char *prefix, slice_t id, const json_t **ret)
+{
+  const char *path = path_of(c->arena, prefix, id);
+  if (path) return cli_ask_json(c, &(cli_request_t){.method = HTTP1_GET, .path = path}, ret);
+  cli_fail(CLI_FAILED, "the id is too long");
+  return false;
+}
+
 /* True when the state is news. */
 static bool note_state(follow_t *f, slice_t id, slice_t status)
 {
@@ -60,10 +80,12 @@ static bool note_state(follow_t *f, slice_t id, slice_t status)
 
 static void say_state(const follow_t *f, const json_t *job, slice_t id, slice_t status)
 {
-  slice_t type = cli_printable(f->c.arena, text_member(job, "type")), error = cli_printable(f->c.arena, text_member(job, "last_error"));
-  slice_t target = cli_printable(f->c.arena, text_member(job, "target_id"));
-  fprintf(stderr, "%6.1fs  %.*s %.*s%s%.*s: %.*s%s%.*s\n", (double)(now_us() - f->start_us) / 1e6, SLICE_ARG(type), SLICE_ARG(cli_printable(f->c.arena, id)),
-          target.n ? " to " : "", SLICE_ARG(target), SLICE_ARG(cli_printable(f->c.arena, status)), error.n ? ", " : "", SLICE_ARG(error));
+  slice_t type = text_member(job, "type"), target = text_member(job, "target_id"), why = text_member(job, "last_error");
+  double after_s = (double)(now_us() - f->start_us) / 1e6;
+  slice_t line = arena_printf(f->c.arena, "%6.1fs  %.*s %.*s%s%.*s: %.*s%s%.*s", after_s, SLICE_ARG(type),
+                              SLICE_ARG(id), target.n ? " to " : "", SLICE_ARG(target), SLICE_ARG(status),
+                              why.n ? ", " : "", SLICE_ARG(why));
+  fprintf(stderr, "%.*s\n", SLICE_ARG(cli_printable(f->c.arena, line)));
 }
 
 static void look_at(follow_t *f, const json_t *job)
@@ -78,20 +100,46 @@ static void look_at(follow_t *f, const json_t *job)
   if (!ended) f->open = id;
 }
 
-/* All jobs of the certificate, oldest first. False with the reason said. */
-static bool look_at_all(follow_t *f)
+/* A server that restarts is no failure of the jobs: RC_AGAIN, said once. */
+static MUST rc_t say_away(follow_t *f)
 {
-  buf_t path = buf_on(f->c.arena, LIM_HTTP_TARGET);
-  const json_t *answer = NULL, *rows = NULL;
-  buf_puts(&path, "/api/v1/jobs?per_page=500&certificate_id=");
-  url_encode(&path, f->certificate);
-  buf_byte(&path, 0);
-  if (!rc_ok(buf_rc(&path)) || !cli_ask_json(&f->c, &(cli_request_t){.method = HTTP1_GET, .path = (const char *)path.p}, &answer)) return false;
-  if (!rc_ok(json_get_array(answer, "data", &rows, NULL))) return false;
+  if (!f->away) fprintf(stderr, "the server is away; trying again\n");
+  f->away = true;
+  return rc(RC_AGAIN);
+}
+
+/* All jobs of the certificate, oldest first. RC_AGAIN while the server is away, RC_INVALID with the reason said. */
+static MUST rc_t look_at_all(follow_t *f)
+{
+  const json_t *list = NULL, *rows = NULL;
+  http_answer_t answer = {0};
+  err_t e = {0};
+  const char *path = path_of(f->c.arena, "/api/v1/jobs?per_page=500&certificate_id=", f->certificate);
+  if (!path) return rc(RC_INVALID);
+  rc_t r = cli_send(&f->c, &(cli_request_t){.method = HTTP1_GET, .path = path}, &answer, &e);
+  if ((!rc_ok(r) && e.retry) || answer.status == 503) return say_away(f);
+  if (!cli_judge(&f->c, r, &e, &answer) || !cli_judge_json(&f->c, &answer, &list)) return rc(RC_INVALID);
+  TRY(json_get_array(list, "data", &rows, NULL));
+  f->away = false;
   f->failed = 0;
   f->open = S("");
   for (size_t i = json_len(rows); i-- > 0;) look_at(f, json_at(rows, i));
-  return true;
+  return rc(RC_OK);
+}
+
+/* One long poll of the open job, of at most wait_s; true if the server held it, or could have. */
+static bool poll_open(follow_t *f, int64_t wait_s)
+{
+  char prefer[48];
+  http_answer_t answer = {0};
+  err_t e = {0};
+  snprintf(prefer, sizeof prefer, "Prefer: wait=%d\r\n", (int)wait_s);
+  cli_request_t rq = {.method = HTTP1_GET,
+                      .path = path_of(f->c.arena, "/api/v1/jobs/", f->open),
+                      .headers = prefer,
+                      .timeout_ms = wait_s * 1000 + POLL_SLACK_MS};
+  return rq.path && rc_ok(cli_send(&f->c, &rq, &answer, &e)) && answer.status == 200 &&
+         http1_header(answer.head, "preference-applied").n;
 }
 
 /*
@@ -100,23 +148,11 @@ static bool look_at_all(follow_t *f)
  */
 static void wait_for_news(follow_t *f)
 {
-  char prefer[48];
   int64_t from = now_us(), left_s = (f->deadline_us - from) / US_PER_S;
-  buf_t path = buf_on(f->c.arena, LIM_HTTP_TARGET);
-  http_answer_t answer = {0};
-  err_t e = {0};
-  buf_puts(&path, "/api/v1/jobs/");
-  url_encode(&path, f->open);
-  buf_byte(&path, 0);
-  int64_t wait_s = left_s < POLL_S ? left_s : POLL_S;
-  snprintf(prefer, sizeof prefer, "Prefer: wait=%d\r\n", (int)wait_s);
-  rc_t r = buf_rc(&path);
-  if (rc_ok(r) && wait_s > 0)
-    r = cli_send(&f->c, &(cli_request_t){.method = HTTP1_GET, .path = (const char *)path.p, .headers = prefer, .timeout_ms = wait_s * 1000 + POLL_SLACK_MS},
-                 &answer, &e);
-  bool polled = rc_ok(r) && answer.status == 200 && http1_header(answer.head, "preference-applied").n;
+  bool held = left_s > 0 && !f->away && poll_open(f, left_s < POLL_S ? left_s : POLL_S);
   int64_t left_ms = (f->deadline_us - now_us()) / 1000;
-  if ((!polled || now_us() - from < PAUSE_MS * 1000) && left_ms > 0) pause_ms(left_ms < PAUSE_MS ? left_ms : PAUSE_MS);
+  bool at_once = now_us() - from < PAUSE_MS * 1000;
+  if ((!held || at_once) && left_ms > 0) pause_ms(left_ms < PAUSE_MS ? left_ms : PAUSE_MS);
 }
 
 /* Follows until the end: an exit code. */
@@ -124,16 +160,16 @@ static int follow(follow_t *f)
 {
   for (;;) {
     arena_reset(f->c.arena);
-    if (!look_at_all(f)) return CLI_FAILED;
-    if (f->nseen == 0) {
+    rc_t r = look_at_all(f);
+    if (!rc_ok(r) && !rc_is(r, RC_AGAIN)) return CLI_FAILED;
+    if (rc_ok(r) && f->nseen == 0) {
       fprintf(stderr, "nothing to wait for: the certificate has no job (no --target?)\n");
       return CLI_DONE;
     }
-    if (f->open.n == 0) break;
-    if (now_us() >= f->deadline_us) {
-      cli_fail(CLI_WAITING, "still under way; certctl-cli jobs list --certificate %.*s shows how it goes on", SLICE_ARG(f->certificate));
-      return CLI_WAITING;
-    }
+    if (rc_ok(r) && f->open.n == 0) break;
+    if (now_us() >= f->deadline_us)
+      return cli_fail(CLI_WAITING, "still under way; certctl-cli jobs list --certificate %.*s shows how it goes on",
+                      SLICE_ARG(f->certificate));
     wait_for_news(f);
   }
   if (f->failed == 0) return CLI_DONE;
@@ -154,17 +190,15 @@ static int wait_span(const cli_t *c, int64_t *ret_us)
 static int follow_and_show(cli_t *c, slice_t certificate, us_t since, int64_t span_us)
 {
   const json_t *row = NULL;
-  buf_t path = buf_on(c->arena, LIM_HTTP_TARGET);
   follow_t *f = ARENA_NEW(c->arena, follow_t);
   ARENA_SCOPED arena_t *round = arena_new(CLI_MEMORY);
   if (!f || !round) return cli_fail(CLI_FAILED, "out of memory");
-  *f = (follow_t){.c = *c, .keep = c->arena, .certificate = certificate, .since = since, .start_us = now_us(), .deadline_us = now_us() + span_us};
+  *f = (follow_t){.c = *c, .keep = c->arena, .certificate = certificate, .since = since};
   f->c.arena = round;
+  f->start_us = now_us();
+  f->deadline_us = f->start_us + span_us;
   int code = follow(f);
-  buf_puts(&path, "/api/v1/certificates/");
-  url_encode(&path, certificate);
-  buf_byte(&path, 0);
-  if (!rc_ok(buf_rc(&path)) || !cli_ask_json(c, &(cli_request_t){.method = HTTP1_GET, .path = (const char *)path.p}, &row)) return CLI_FAILED;
+  if (!ask_for(c, "/api/v1/certificates/", certificate, &row)) return CLI_FAILED;
   cli_print(c, row);
   return code;
 }
@@ -175,7 +209,8 @@ static slice_t create_body(cli_t *c)
   texts_t sans = {0}, targets = {0};
   buf_t b = buf_on(c->arena, LIM_HTTP_TARGET * 16);
   jw_t j = jw_on(&b);
-  if (!rc_ok(cli_flag_list(c, "san", &sans)) || !rc_ok(cli_flag_list(c, "target", &targets))) return (slice_t){NULL, 0};
+  if (!rc_ok(cli_flag_list(c, "san", &sans)) || !rc_ok(cli_flag_list(c, "target", &targets)))
+    return (slice_t){NULL, 0};
   slice_t cn = cli_flag(c, "cn"), issuer = cli_flag(c, "issuer");
   if (!cn.n) cn = sans.n ? sans.v[0] : c->args[0];
   jw_object(&j);
@@ -202,7 +237,8 @@ int cli_certs_create(cli_t *c)
   if (code) return code;
   slice_t body = create_body(c);
   if (!body.p) return cli_fail(CLI_FAILED, "the arguments are too long");
-  if (!cli_ask_json(c, &(cli_request_t){.method = HTTP1_POST, .path = c->command->path, .body = body}, &row)) return CLI_FAILED;
+  cli_request_t rq = {.method = HTTP1_POST, .path = c->command->path, .body = body};
+  if (!cli_ask_json(c, &rq, &row)) return CLI_FAILED;
   slice_t id = text_member(row, "id");
   if (!span_us) {
     cli_print(c, row);
@@ -216,12 +252,7 @@ int cli_certs_create(cli_t *c)
 static bool job_created(cli_t *c, slice_t id, us_t *ret)
 {
   const json_t *job = NULL;
-  buf_t path = buf_on(c->arena, LIM_HTTP_TARGET);
-  buf_puts(&path, "/api/v1/jobs/");
-  url_encode(&path, id);
-  buf_byte(&path, 0);
-  if (!rc_ok(buf_rc(&path)) || !cli_ask_json(c, &(cli_request_t){.method = HTTP1_GET, .path = (const char *)path.p}, &job)) return false;
-  return rc_ok(json_get_time(job, "created_at", ret, NULL));
+  return ask_for(c, "/api/v1/jobs/", id, &job) && rc_ok(json_get_time(job, "created_at", ret, NULL));
 }
 
 int cli_certs_renew(cli_t *c)

@@ -164,7 +164,9 @@ static void print_list(const cli_t *c, const json_t *node)
 {
   const json_t *rows = NULL;
   int64_t total = 0;
-  if (!rc_ok(json_get_array(node, "data", &rows, NULL)) || !rc_ok(json_get_i64(node, "total", 0, INT64_MAX, &total, NULL))) total = 0;
+  bool whole = rc_ok(json_get_array(node, "data", &rows, NULL)) &&
+               rc_ok(json_get_i64(node, "total", 0, INT64_MAX, &total, NULL));
+  if (!whole) total = (int64_t)json_len(rows);
   if (!c->json) {
     print_table(c, rows);
     printf("\nTotal: %lld\n", (long long)total);
@@ -183,12 +185,13 @@ static void print_list(const cli_t *c, const json_t *node)
 static void print_lines(const cli_t *c, const json_t *node)
 {
   BUF_SCOPED buf_t b = buf_heap(OUT_MAX);
-  for (const cli_column_t *col = c->command->columns; col < c->command->columns + CLI_COLUMNS_MAX && col->title; col++) {
+  size_t n = count_columns(c->command->columns);
+  for (const cli_column_t *col = c->command->columns; n > 0; n--, col++) {
     slice_t s = cell_text(c->arena, node, col);
     if (s.n == 0 && col->optional) continue;
     buf_puts(&b, col->title);
     buf_puts(&b, ": ");
-    for (size_t n = strlen(col->title); n < 18; n++) buf_byte(&b, ' ');
+    for (size_t k = strlen(col->title); k < 18; k++) buf_byte(&b, ' ');
     buf_put(&b, s);
     buf_byte(&b, '\n');
   }

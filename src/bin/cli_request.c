@@ -56,7 +56,7 @@ rc_t cli_send(cli_t *c, const cli_request_t *rq, http_answer_t *ret, err_t *e)
 {
   const secret_t *key = &c->conf->api_key;
   BUF_SCOPED buf_t b = buf_heap(LIM_HTTP_HEAD);
-  buf_puts(&b, "Accept: application/json\r\n");
+  buf_printf(&b, "Accept: %s\r\n", rq->accept ? rq->accept : "application/json");
   if (key->n) buf_printf(&b, "Authorization: Bearer %.*s\r\n", (int)key->n, (const char *)key->p);
   if (rq->body.p) buf_puts(&b, "Content-Type: application/json\r\n");
   if (rq->headers) buf_puts(&b, rq->headers);
@@ -75,44 +75,53 @@ rc_t cli_send(cli_t *c, const cli_request_t *rq, http_answer_t *ret, err_t *e)
 }
 
 /* What people can do about a failure, where there is something. */
-static const char *advice(const cli_t *c, const err_t *e)
+static const char *advice(const err_t *e)
 {
   slice_t reason = slice_str(e->reason);
-  if (slice_is(reason, "tls_verify")) return "\n  trust the server's CA with --ca-bundle FILE; certctl-cli --insecure ca root prints it";
+  if (slice_is(reason, "tls_verify"))
+    return "\n  trust the server's CA with --ca-bundle FILE; certctl-cli --insecure ca root prints it";
   if (slice_is(reason, "sock_connect") || slice_is(reason, "sock_resolve"))
-    return c->conf->server_url.n ? "\n  is the server running there? --server names another" : "";
+    return "\n  is the server running there? --server names another";
   return "";
+}
+
+bool cli_judge(const cli_t *c, rc_t r, const err_t *e, const http_answer_t *answer)
+{
+  if (!rc_ok(r)) {
+    char text[512];
+    err_format(e, text, sizeof text);
+    cli_fail(CLI_FAILED, "%.*s: %s%s", SLICE_ARG(c->conf->server_url), text, advice(e));
+    return false;
+  }
+  if (answer->status < 400) return true;
+  slice_t body = answer->body;
+  while (body.n && body.p[body.n - 1] == '\n') body.n--;
+  cli_fail(CLI_FAILED, "API error (HTTP %d): %.*s", answer->status, SLICE_ARG(body));
+  return false;
+}
+
+bool cli_judge_json(const cli_t *c, const http_answer_t *answer, const json_t **ret)
+{
+  json_doc_t doc;
+  slice_t body = answer->status == 204 ? S("{\"status\":\"deleted\"}") : answer->body;
+  if (!rc_ok(json_parse(c->arena, body, &doc, NULL))) {
+    cli_fail(CLI_FAILED, "the server's answer is not JSON (HTTP %d)", answer->status);
+    return false;
+  }
+  *ret = doc.root;
+  return true;
 }
 
 bool cli_ask(cli_t *c, const cli_request_t *rq, http_answer_t *ret)
 {
   err_t e = {0};
-  if (!rc_ok(cli_send(c, rq, ret, &e))) {
-    char text[512];
-    err_format(&e, text, sizeof text);
-    cli_fail(CLI_FAILED, "%.*s: %s%s", SLICE_ARG(c->conf->server_url), text, advice(c, &e));
-    return false;
-  }
-  if (ret->status < 400) return true;
-  slice_t body = ret->body;
-  while (body.n && body.p[body.n - 1] == '\n') body.n--;
-  cli_fail(CLI_FAILED, "API error (HTTP %d): %.*s", ret->status, SLICE_ARG(body));
-  return false;
+  return cli_judge(c, cli_send(c, rq, ret, &e), &e, ret);
 }
 
 bool cli_ask_json(cli_t *c, const cli_request_t *rq, const json_t **ret)
 {
   http_answer_t answer;
-  json_doc_t doc;
-  err_t e = {0};
-  if (!cli_ask(c, rq, &answer)) return false;
-  slice_t body = answer.status == 204 ? S("{\"status\":\"deleted\"}") : answer.body;
-  if (!rc_ok(json_parse(c->arena, body, &doc, &e))) {
-    cli_fail(CLI_FAILED, "the server's answer is not JSON (HTTP %d)", answer.status);
-    return false;
-  }
-  *ret = doc.root;
-  return true;
+  return cli_ask(c, rq, &answer) && cli_judge_json(c, &answer, ret);
 }
 
 /* The row's path with {} filled by the first argument, or by `missing`. */
@@ -149,9 +158,10 @@ const char *cli_path(cli_t *c)
 int cli_run_table(cli_t *c)
 {
   const json_t *answer = NULL;
-  cli_request_t rq = {.method = c->command->method, .path = cli_path(c)};
+  bool post = c->command->method == HTTP1_POST;
+  cli_request_t rq = {.method = post ? HTTP1_POST : HTTP1_GET, .path = cli_path(c)};
   if (!rq.path) return cli_fail(CLI_FAILED, "the arguments are too long");
-  if (c->command->method == HTTP1_POST) rq.body = S("{}");
+  if (post) rq.body = S("{}");
   if (!cli_ask_json(c, &rq, &answer)) return CLI_FAILED;
   cli_print(c, answer);
   return CLI_DONE;

@@ -4,13 +4,27 @@
 #include "base/limits.h"
 #include "base/version.h"
 #include "wire/pem.h"
+#include "x509/cert.h"
 
 #include <stdio.h>
+
+/* Every block is a certificate, and there is one. */
+static bool are_certificates(arena_t *a, slice_t pem)
+{
+  pem_file_t file;
+  cert_t cert;
+  if (!rc_ok(pem_parse(a, pem, &file, NULL)) || file.n == 0) return false;
+  for (size_t i = 0; i < file.n; i++)
+    if (file.blocks[i].kind != PEM_CERT || !rc_ok(cert_parse(a, file.blocks[i].der, &cert, NULL))) return false;
+  return true;
+}
 
 int cli_ca_root(cli_t *c)
 {
   http_answer_t answer;
-  cli_request_t rq = {.method = HTTP1_GET, .path = cli_path(c), .headers = "Accept: application/x-pem-file, application/pem-certificate-chain\r\n"};
+  cli_request_t rq = {.method = HTTP1_GET,
+                      .path = cli_path(c),
+                      .accept = "application/x-pem-file, application/pem-certificate-chain"};
   if (!rq.path) return cli_fail(CLI_FAILED, "the arguments are too long");
   if (!cli_ask(c, &rq, &answer)) return CLI_FAILED;
   buf_t pem = buf_on(c->arena, 4 * (size_t)LIM_PEM_FILE);
@@ -18,9 +32,7 @@ int cli_ca_root(cli_t *c)
     buf_put(&pem, answer.body);
   else
     pem_emit(&pem, "CERTIFICATE", answer.body);
-  pem_file_t file;
-  err_t e = {0};
-  if (!rc_ok(buf_rc(&pem)) || !rc_ok(pem_parse(c->arena, buf_slice(&pem), &file, &e)) || file.n == 0)
+  if (!rc_ok(buf_rc(&pem)) || !are_certificates(c->arena, buf_slice(&pem)))
     return cli_fail(CLI_FAILED, "the server's answer is no certificate");
   fwrite(pem.p, 1, pem.n, stdout);
   return CLI_DONE;
@@ -31,10 +43,12 @@ static const struct {
   const char *member, *say, *next;
 } attention[] = {
   {"expired_certificates", "certificates have expired", "certctl-cli certs list --status Expired"},
-  {"failed_jobs", "jobs have failed", "certctl-cli jobs list --status Failed, then jobs get ID for the reason and jobs retry ID"},
-  {"offline_agents", "agents are offline", "certctl-cli agents list --status Offline; look at the agent's log on its host"},
+  {"failed_jobs", "jobs have failed",
+   "certctl-cli jobs list --status Failed; jobs get ID tells why, jobs retry ID runs it again"},
+  {"offline_agents", "agents are offline", "certctl-cli agents list --status Offline; see the agent's log on its host"},
   {"notifications_dead", "notifications could not be delivered", "look at the channel's settings"},
-  {"expiring_certificates", "certificates expire within 30 days", "certctl-cli certs list --status Expiring; certs renew ID renews one now"},
+  {"expiring_certificates", "certificates expire within 30 days",
+   "certctl-cli certs list --status Expiring; certs renew ID renews one now"},
 };
 
 static void print_attention(const json_t *summary)
@@ -79,7 +93,8 @@ int cli_status(cli_t *c)
 {
   const json_t *health = NULL, *summary = NULL;
   slice_t status = S("unknown");
-  if (!cli_ask_json(c, &(cli_request_t){.method = HTTP1_GET, .path = c->command->path}, &health)) return CLI_FAILED;
+  cli_request_t rq = {.method = HTTP1_GET, .path = c->command->path};
+  if (!cli_ask_json(c, &rq, &health)) return CLI_FAILED;
   if (!rc_ok(json_get_text(health, "status", &status, NULL))) status = S("unknown");
   int code = slice_is(status, "healthy") ? CLI_DONE : CLI_FAILED;
   if (!c->json) {
@@ -87,7 +102,8 @@ int cli_status(cli_t *c)
     if (code) printf("\n! the server is not well\n  look at its log\n");
     fflush(stdout);
   }
-  if (!cli_ask_json(c, &(cli_request_t){.method = HTTP1_GET, .path = "/api/v1/stats/summary"}, &summary)) return CLI_FAILED;
+  rq.path = "/api/v1/stats/summary";
+  if (!cli_ask_json(c, &rq, &summary)) return CLI_FAILED;
   if (c->json) {
     print_both(health, summary);
     return code;

@@ -78,7 +78,7 @@ void http_client_close(http_client_t *c)
   BUF_SCOPED buf_t out = buf_heap(RECORD_MAX);
   size_t n;
   tls_close(c->tls, &out);
-  if (out.n && !rc_ok(sock_write(&c->sock, out.p, out.n, &n))) out.n = 0; /* courtesy only: the peer sees the end anyway */
+  if (out.n && !rc_ok(sock_write(&c->sock, out.p, out.n, &n))) out.n = 0; /* a courtesy: the peer sees the end anyway */
   drop(c);
 }
 
@@ -197,8 +197,8 @@ static void head_emit(const exchange_t *x, buf_t *b)
 {
   const http_call_t *call = x->call;
   const url_base_t *base = &x->c->base;
-  buf_printf(b, "%s %.*s%.*s HTTP/1.1\r\nHost: %.*s\r\nUser-Agent: %s\r\n", http1_method_name(call->method), SLICE_ARG(base->path),
-             SLICE_ARG(call->path), SLICE_ARG(base->authority), x->c->user_agent);
+  buf_printf(b, "%s %.*s%.*s HTTP/1.1\r\nHost: %.*s\r\nUser-Agent: %s\r\n", http1_method_name(call->method),
+             SLICE_ARG(base->path), SLICE_ARG(call->path), SLICE_ARG(base->authority), x->c->user_agent);
   if (call->body.p) {
     buf_puts(b, "Content-Length: ");
     buf_i64(b, (int64_t)call->body.n);
@@ -254,7 +254,8 @@ static MUST rc_t read_head(exchange_t *x, http1_head_t *head, err_t *e)
 
 static MUST rc_t body_too_long(const exchange_t *x, err_t *e)
 {
-  return err_limit(e, RC_FULL, "http_body_max", NULL, "the answer is longer than {limit} bytes", (int64_t)x->call->body_max);
+  int64_t max = (int64_t)x->call->body_max;
+  return err_limit(e, RC_FULL, "http_body_max", NULL, "the answer is longer than {limit} bytes", max);
 }
 
 /* Moves what x->plain holds into the body; RC_AGAIN while more is to come. */
@@ -284,7 +285,7 @@ static MUST rc_t read_body(exchange_t *x, const http1_head_t *head, slice_t *ret
   rc_t r;
   while (rc_is(r = take_body(x, head, &chunks, &body, e), RC_AGAIN)) {
     r = receive(x, true, e);
-    if (rc_is(r, RC_CLOSED) && head->until_close && x->ended) break; /* not a cut connection, which has no close_notify */
+    if (rc_is(r, RC_CLOSED) && head->until_close && x->ended) break; /* a cut connection has no close_notify */
     TRY(r);
   }
   if (!rc_ok(r) && !rc_is(r, RC_CLOSED)) return r;

@@ -160,7 +160,8 @@ rc_t cidr_parse(slice_t s, cidr_t *ret)
   size_t slash = slice_find(s, '/');
   slice_t tail = slash < s.n ? slice_sub(s, slash + 1, s.n) : S("");
   TRY(ip_parse(slice_sub(s, 0, slash), &out.ip));
-  if (tail.n == 0 || tail.n > 3 || (tail.n > 1 && tail.p[0] == '0') || !rc_ok(slice_i64(tail, &bits))) return rc(RC_SYNTAX);
+  if (tail.n == 0 || tail.n > 3 || (tail.n > 1 && tail.p[0] == '0')) return rc(RC_SYNTAX);
+  TRY(slice_i64(tail, &bits));
   if (bits > 8 * out.ip.n) return rc(RC_SYNTAX);
   out.bits = (uint8_t)bits;
   for (unsigned i = 0; i < out.ip.n; i++)

@@ -90,7 +90,8 @@ static MUST rc_t caps_check(slice_t s, err_t *e)
     case B_QUOTE: i = string_end(s.p, s.n, i); break;
     default: break;
     }
-    if (tokens > LIM_JSON_TOKENS) return over_cap(e, "json_tokens", "JSON has more than {limit} values", LIM_JSON_TOKENS, i);
+    if (tokens > LIM_JSON_TOKENS)
+      return over_cap(e, "json_tokens", "JSON has more than {limit} values", LIM_JSON_TOKENS, i);
   }
   return rc(RC_OK);
 }
@@ -314,7 +315,8 @@ rc_t json_get_texts(const json_t *obj, const char *key, size_t max_items, arena_
   return v ? take_texts(v, key, max_items, a, ret, e) : rc(RC_OK);
 }
 
-static MUST rc_t get_kind(const json_t *obj, const char *key, json_kind_t kind, const char *text, const json_t **ret, err_t *e)
+static MUST rc_t get_kind(const json_t *obj, const char *key, json_kind_t kind, const char *text, const json_t **ret,
+                          err_t *e)
 {
   const json_t *v = member(obj, key);
   if (!v) return rc(RC_OK);
@@ -514,7 +516,7 @@ rc_t json_row_defaults(const resource_t *res, arena_t *a, uint64_t present, void
     if (!f->def || (present >> i & 1)) continue;
     rc_t r = set_default(f, a, row, e);
     if (rc_is(r, RC_NOMEM)) return r;
-    if (!rc_ok(r)) return err_set(e, RC_INTERNAL, "field_default", f->name, "has a default that is not a value of its type");
+    if (!rc_ok(r)) return err_set(e, RC_INTERNAL, "field_default", f->name, "has a default that is none of its type");
   }
   return rc(RC_OK);
 }

@@ -77,9 +77,10 @@ void json_emit(const json_t *node, buf_t *b);
  * not null; other members of *row are untouched. First fault in table order:
  * RC_INVALID with the field's name. e->text may live in `a`.
  */
-MUST rc_t json_row_read(const resource_t *res, arena_t *a, const json_t *obj, void *row, uint64_t *ret_present, err_t *e);
+MUST rc_t json_row_read(const resource_t *res, arena_t *a, const json_t *obj, void *row, uint64_t *ret_present,
+                        err_t *e);
 
-/* Sets the table's default in every field with a default whose bit in `present` is clear. RC_INTERNAL for a bad table. */
+/* Sets the table's default in every field that has one and whose bit in `present` is clear. RC_INTERNAL: bad table. */
 MUST rc_t json_row_defaults(const resource_t *res, arena_t *a, uint64_t present, void *row, err_t *e);
 
 /* "<field> is required" (RC_INVALID) for the first REQUIRED field of *row that is empty or blank. */

@@ -105,8 +105,8 @@ rc_t url_query(arena_t *a, slice_t query, const char *name, slice_t *ret)
 /* RFC 3986 2.3 */
 static bool is_unreserved(uint8_t c)
 {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' ||
-         c == '~';
+  bool alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+  return alnum || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
 void url_encode(buf_t *b, slice_t s)
@@ -139,7 +139,8 @@ static size_t scheme_len(slice_t s)
 static MUST rc_t check_scheme(slice_t text, slice_t scheme, err_t *e)
 {
   if (text.n == 0) return base_error(e, text, "url_empty", "server URL is empty: set it to https://host:port");
-  if (scheme.n == 0) return base_error(e, text, "url_no_scheme", "server URL has no scheme: write https:// before the host");
+  if (scheme.n == 0)
+    return base_error(e, text, "url_no_scheme", "server URL has no scheme: write https:// before the host");
   if (slice_ieq(scheme, S("http")))
     return base_error(e, text, "url_http", "server URL is plain http, which the server does not speak: write https://");
   if (!slice_ieq(scheme, S("https"))) return base_error(e, text, "url_scheme", "server URL must begin with https://");
