@@ -196,7 +196,7 @@ static rc_t prepare(work_t *w, err_t *e)
   s->nfilters = (uint32_t)q->nfilters;
   for (size_t i = 0; i < q->nfilters; i++) {
     const list_filter_t *f = &q->filters[i];
-    s->filters[i].op = f->op;
+    s->filters[i].op = (uint16_t)f->op;
     if (f->op == LO_IN_SUBQUERY) s->filters[i].subquery = f->subquery;
     else s->filters[i].field = (int16_t)f->field;
     w->everything |= f->op == LO_IN_SUBQUERY;
