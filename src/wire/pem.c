@@ -9,7 +9,7 @@
 /* First occurrence of `what` in text at or after `from`; text.n if absent. */
 static size_t find(slice_t text, size_t from, slice_t what)
 {
-  if (from >= text.n) return text.n;
+  if (!text.p || from >= text.n) return text.n;
   const void *hit = memmem(text.p + from, text.n - from, what.p, what.n);
   return hit ? (size_t)((const uint8_t *)hit - text.p) : text.n;
 }
