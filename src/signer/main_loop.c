@@ -29,6 +29,7 @@ struct signer {
 /* --- one handler for each kind --- */
 
 typedef struct one_answer {
+  sign_request_t request;
   rc_t code;
   err_t error;
   sign_answer_t answer;
@@ -66,13 +67,13 @@ static MUST rc_t next(msg_frame_t *f, const msg_shape_t *shape, arena_t *a, void
   return item.n == 0 ? rc(RC_OK) : rc(RC_SYNTAX);
 }
 
-static void refuse(signer_t *s, const sign_request_t *rq, one_answer_t *one)
+static void refuse(signer_t *s, one_answer_t *one)
 {
   const err_t *e = &one->error;
   if (rc_is(one->code, RC_NOMEM) || rc_is(one->code, RC_IO)) return; /* not a decision */
   record_refusal_t entry = {
-      .ref = rq->ref,
-      .issuer = rq->issuer,
+      .ref = one->request.ref,
+      .issuer = one->request.issuer,
       .reason = slice_str(e->reason ? e->reason : rc_name(one->code)),
       .field = slice_str(e->field),
       .value = slice_str(e->value),
@@ -103,11 +104,11 @@ static MUST rc_t on_sign(signer_t *s, msg_frame_t *f, buf_t *out, uint32_t *ret_
 {
   one_answer_t *v = ARENA_ARRAY(s->arena, one_answer_t, f->count);
   if (!v) return rc(RC_NOMEM);
+  /* The whole frame first: of one that breaks its layout nothing is signed. */
+  for (uint32_t i = 0; i < f->count; i++) TRY(next(f, &msg_sign_request, s->arena, &v[i].request));
   for (uint32_t i = 0; i < f->count; i++) {
-    sign_request_t rq;
-    TRY(next(f, &msg_sign_request, s->arena, &rq));
-    v[i].code = issue_leaf(&s->env, &rq, s->arena, &v[i].answer, &v[i].error);
-    if (!rc_ok(v[i].code)) refuse(s, &rq, &v[i]);
+    v[i].code = issue_leaf(&s->env, &v[i].request, s->arena, &v[i].answer, &v[i].error);
+    if (!rc_ok(v[i].code)) refuse(s, &v[i]);
   }
   commit(s, v, f->count);
   for (uint32_t i = 0; i < f->count; i++)

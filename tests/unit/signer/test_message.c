@@ -1,0 +1,156 @@
+#include "fixture.h"
+
+static arena_t *arena;
+
+/* A request with something in every member. */
+static sign_request_t full(void)
+{
+  static const slice_t names[] = {{(const uint8_t *)"a.example.com", 13}, {(const uint8_t *)"", 0}, {(const uint8_t *)"b", 1}};
+  return (sign_request_t){.ref = S("job"), .issuer = S("iss"), .csr_der = S("csr"), .common_name = S("cn"), .names = {names, 3},
+                          .lifetime_s = -5, .profile_max_s = INT64_MAX, .profile_keys = {names + 2, 1}, .ekus = {names, 1},
+                          .must_staple = true, .context = S("\0ctx")};
+}
+
+static bool texts_eq(texts_t a, texts_t b)
+{
+  if (a.n != b.n) return false;
+  for (size_t i = 0; i < a.n; i++)
+    if (!slice_eq(a.v[i], b.v[i])) return false;
+  return true;
+}
+
+static void test_request_comes_back(void **state)
+{
+  (void)state;
+  sign_request_t in = full(), out;
+  BUF_SCOPED buf_t b = buf_heap(1 << 20);
+  assert_true(rc_ok(msg_put(&msg_sign_request, &in, &b)));
+  slice_t rest = buf_slice(&b);
+  assert_true(rc_ok(msg_get(&msg_sign_request, &rest, arena, &out)));
+  assert_int_equal(rest.n, 0);
+  assert_true(slice_eq(in.ref, out.ref) && slice_eq(in.issuer, out.issuer) && slice_eq(in.csr_der, out.csr_der));
+  assert_true(slice_eq(in.common_name, out.common_name) && slice_eq(in.context, out.context));
+  assert_true(texts_eq(in.names, out.names) && texts_eq(in.profile_keys, out.profile_keys) && texts_eq(in.ekus, out.ekus));
+  assert_int_equal(in.lifetime_s, out.lifetime_s);
+  assert_int_equal(in.profile_max_s, out.profile_max_s);
+  assert_true(out.must_staple);
+}
+
+static void test_every_cut_is_a_syntax_error(void **state)
+{
+  (void)state;
+  sign_request_t in = full(), out;
+  BUF_SCOPED buf_t b = buf_heap(1 << 20);
+  assert_true(rc_ok(msg_put(&msg_sign_request, &in, &b)));
+  for (size_t n = 0; n < b.n; n++) {
+    slice_t rest = slice_of(b.p, n);
+    assert_true(rc_is(msg_get(&msg_sign_request, &rest, arena, &out), RC_SYNTAX));
+  }
+}
+
+static void test_lengths_are_bounded_both_ways(void **state)
+{
+  (void)state;
+  static const uint8_t big[129] = {0};
+  sign_request_t in = full(), out;
+  BUF_SCOPED buf_t b = buf_heap(1 << 20);
+  in.ref = slice_of(big, 129);
+  assert_true(rc_is(msg_put(&msg_sign_request, &in, &b), RC_FULL));
+  buf_reset(&b);
+  in.ref = slice_of(big, 128);
+  assert_true(rc_ok(msg_put(&msg_sign_request, &in, &b)));
+  b.p[0] = 129; /* the other side claims more */
+  slice_t rest = buf_slice(&b);
+  assert_true(rc_is(msg_get(&msg_sign_request, &rest, arena, &out), RC_FULL));
+
+  slice_t many[LIM_CERT_NAMES + 2] = {{NULL, 0}};
+  buf_reset(&b);
+  in = full();
+  in.names = (texts_t){many, COUNT_OF(many)};
+  assert_true(rc_is(msg_put(&msg_sign_request, &in, &b), RC_FULL));
+}
+
+static void test_frames(void **state)
+{
+  (void)state;
+  msg_frame_t f;
+  slice_t item;
+  BUF_SCOPED buf_t b = buf_heap(1 << 20);
+  size_t start = msg_frame_begin(&b, MSG_TAIL | MSG_REPLY);
+  for (int i = 0; i < 3; i++) {
+    size_t at = msg_item_begin(&b);
+    buf_byte(&b, (uint8_t)i);
+    msg_item_end(&b, at);
+  }
+  assert_true(rc_ok(msg_frame_end(&b, start, 3)));
+  assert_true(rc_ok(msg_frame_parse(buf_slice(&b), &f)));
+  assert_int_equal(f.kind, MSG_TAIL);
+  assert_true(f.reply);
+  for (int i = 0; i < 3; i++) {
+    assert_true(rc_ok(msg_item_next(&f.body, &item)));
+    assert_int_equal(item.n, 1);
+    assert_int_equal(item.p[0], i);
+  }
+  assert_true(rc_is(msg_item_next(&f.body, &item), RC_SYNTAX));
+
+  for (size_t n = 0; n < b.n; n++) assert_false(rc_ok(msg_frame_parse(slice_of(b.p, n), &f)));
+  static const struct {
+    size_t at;
+    uint8_t value;
+    int32_t code;
+  } rows[] = {{0, 'X', RC_SYNTAX}, {2, 9, RC_SYNTAX}, {5, 0xff, RC_SYNTAX}, {11, 0x7f, RC_FULL}};
+  for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    uint8_t was = b.p[rows[i].at];
+    b.p[rows[i].at] = rows[i].value;
+    assert_true(rc_is(msg_frame_parse(buf_slice(&b), &f), rows[i].code));
+    b.p[rows[i].at] = was;
+  }
+}
+
+/* The signer's table: what no honest client sends ends the connection, and the signer with it. */
+static void test_messages_that_nobody_may_send(void **state)
+{
+  (void)state;
+  static const struct {
+    unsigned kind;
+    uint32_t count;
+  } rows[] = {{0, 1}, {6, 1}, {127, 1}, {MSG_SIGN, 0}, {MSG_SIGN, LIM_SIGN_BATCH + 1}, {MSG_CHAIN, 2}, {MSG_AUDIT_KEY | MSG_REPLY, 1},
+              {MSG_SIGN, 1} /* an item that is no request */};
+  fixture_t f;
+  fixture_folder(&f);
+  err_t e = {0};
+  must_be_ok(fixture_open(&f, (slice_t){NULL, 0}, (slice_t){NULL, 0}, (slice_t){NULL, 0}, &e), &e);
+  for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    BUF_SCOPED buf_t b = buf_heap(1 << 20), out = buf_heap(1 << 20);
+    msg_frame_t frame;
+    size_t start = msg_frame_begin(&b, rows[i].kind);
+    for (uint32_t k = 0; k < rows[i].count; k++) {
+      size_t at = msg_item_begin(&b);
+      buf_puts(&b, "abcdefgh");
+      msg_item_end(&b, at);
+    }
+    must_be_ok(msg_frame_end(&b, start, rows[i].count), NULL);
+    must_be_ok(msg_frame_parse(buf_slice(&b), &frame), NULL);
+    e = (err_t){0};
+    assert_false(rc_ok(signer_answer(f.signer, &frame, &out, &e)));
+    assert_true(strcmp(e.reason, "message_kind") == 0 || strcmp(e.reason, "message_items") == 0);
+  }
+  signer_free(f.signer);
+  fixture_clean(&f);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_request_comes_back),
+      cmocka_unit_test(test_every_cut_is_a_syntax_error),
+      cmocka_unit_test(test_lengths_are_bounded_both_ways),
+      cmocka_unit_test(test_frames),
+      cmocka_unit_test(test_messages_that_nobody_may_send),
+  };
+  log_setup(LOG_ERROR, false);
+  arena = arena_new(16 * 1024 * 1024);
+  int failed = cmocka_run_group_tests(tests, NULL, NULL);
+  arena_free(arena);
+  return failed;
+}
