@@ -105,30 +105,58 @@ int http1_status(const err_t *e)
 
 /* --- where the head ends --- */
 
-/*
- * Walks whole lines from *scan on; each must end with CR LF. *ret_size is set
- * behind the empty line. A head that cannot fit is refused before it is complete.
- */
-static refusal_t head_end(slice_t in, size_t *scan, size_t start, size_t *ret_size)
+#define ONES UINT64_C(0x0101010101010101)
+#define HIGHS (0x80 * ONES)
+
+/* High bit of each byte of w that is 0; above such a byte a byte of 1 may be marked too. */
+static inline uint64_t zero_bytes(uint64_t w) { return (w - ONES) & ~w & HIGHS; }
+
+/* Offset behind the first CR LF CR LF at or after `from`, or 0. Two LF with one byte between are looked for eight bytes at a time. */
+static size_t find_end(slice_t in, size_t from)
 {
-  size_t at = *scan < start ? start : *scan, line = start + LIM_HTTP_TARGET + 64;
-  for (;;) {
-    const uint8_t *lf = at < in.n ? memchr(in.p + at, '\n', in.n - at) : NULL;
-    if (!lf) break;
+  size_t i = from;
+  while (i + 8 <= in.n) {
+    uint64_t w;
+    memcpy(&w, in.p + i, 8);
+    uint64_t lf = zero_bytes(w ^ '\n' * ONES);
+    if (!(lf & lf >> 16) && !(lf & lf << 16)) { /* whatever the byte order */
+      i += 6;
+      continue;
+    }
+    for (size_t k = i; k < i + 6; k++) {
+      if (in.p[k] == '\n' && in.p[k + 1] == '\r' && in.p[k + 2] == '\n' && k > from && in.p[k - 1] == '\r') return k + 3;
+    }
+    i += 6;
+  }
+  for (; i + 3 <= in.n; i++) {
+    if (in.p[i] == '\n' && in.p[i + 1] == '\r' && in.p[i + 2] == '\n' && i > from && in.p[i - 1] == '\r') return i + 3;
+  }
+  return 0;
+}
+
+/* Lines of a head that is not complete: each must end with CR LF, so that a peer with another idea hears of it now. */
+static refusal_t check_lines(slice_t in, size_t at, size_t start)
+{
+  for (const uint8_t *lf; at < in.n && (lf = memchr(in.p + at, '\n', in.n - at)) != NULL;) {
     size_t i = (size_t)(lf - in.p);
     if (i == 0 || in.p[i - 1] != '\r') return R_BARE_LF;
-    at = i + 1;
-    if (i >= start + 3 && in.p[i - 2] == '\n') {
-      *ret_size = at;
-      break;
-    }
     if (i == start + 1) return R_METHOD; /* a second empty line before the request */
+    at = i + 1;
   }
+  return NOT_REFUSED;
+}
+
+/* Sets *ret_size behind the empty line, or to 0 while it has not come. A head that cannot fit is refused before it is complete. */
+static refusal_t head_end(slice_t in, size_t *scan, size_t start, size_t *ret_size)
+{
+  size_t from = *scan > start + 3 ? *scan - 3 : start, line = start + LIM_HTTP_TARGET + 64;
+  *ret_size = find_end(in, from);
   size_t seen = *ret_size ? *ret_size : in.n;
   if (seen > line && !memchr(in.p + start, '\n', LIM_HTTP_TARGET + 64)) return R_TARGET_LIMIT;
   if (seen > LIM_HTTP_HEAD || (!*ret_size && seen == LIM_HTTP_HEAD)) return R_HEAD_LIMIT;
-  *scan = *ret_size ? 0 : in.n; /* no LF in what was seen: never look at it again */
-  return NOT_REFUSED;
+  refusal_t r = *ret_size ? NOT_REFUSED : check_lines(in, *scan > start ? *scan : start, start);
+  *scan = *ret_size ? 0 : in.n;
+  return r;
 }
 
 /* --- fields --- */
@@ -241,6 +269,23 @@ static inline refusal_t take_field(http1_head_t *h, slice_t name, slice_t v, fra
   return NOT_REFUSED;
 }
 
+/* First byte at or after p that is no field content; eight at a time while there is neither control character nor DEL. */
+static inline const uint8_t *skip_value(const uint8_t *p, const uint8_t *end)
+{
+  for (;;) {
+    uint64_t w;
+    while (end - p >= 8) {
+      memcpy(&w, p, 8);
+      if (((w - 0x20 * ONES) & ~w & HIGHS) | zero_bytes(w ^ 0x7f * ONES)) break;
+      p += 8;
+    }
+    while (classes[*p] & C_VALUE) {
+      if (*p++ == '\t') break; /* a tab stops the fast way only */
+    }
+    if (!(classes[*p] & C_VALUE)) return p;
+  }
+}
+
 /* The lines from `p` to the empty line before `end`; every line is known to end with CR LF. */
 static refusal_t parse_fields(const uint8_t *p, const uint8_t *end, http1_head_t *h, framing_t *f)
 {
@@ -254,8 +299,8 @@ static refusal_t parse_fields(const uint8_t *p, const uint8_t *end, http1_head_t
     p++;
     while (*p == ' ' || *p == '\t') p++;
     const uint8_t *value = p;
-    while (classes[*p] & C_VALUE) p++;
-    if (*p != '\r') return R_VALUE;
+    p = skip_value(p, end);
+    if (*p != '\r') return *p == '\n' ? R_BARE_LF : R_VALUE;
     if (p[1] != '\n') return R_BARE_CR;
     const uint8_t *last = p;
     while (last > value && (last[-1] == ' ' || last[-1] == '\t')) last--;
@@ -285,9 +330,14 @@ static refusal_t settle(http1_head_t *h, const framing_t *f)
 
 static void head_init(http1_head_t *h, size_t size)
 {
-  memset(h, 0, offsetof(http1_head_t, fields));
+  /* All but the fields, one by one: cheaper than clearing the block. */
   h->size = size;
+  h->version = h->status = 0;
+  h->method = HTTP1_NONE;
+  h->method_text = h->target = h->path = h->query = h->host = h->reason = (slice_t){NULL, 0};
+  h->expect_continue = h->until_close = h->chunked = h->keep_alive = false;
   h->content_length = -1;
+  h->nfields = 0;
 }
 
 /* --- request --- */
