@@ -219,7 +219,8 @@ static MUST rc_t send_request(exchange_t *x, err_t *e)
   BUF_SCOPED buf_t b = buf_heap(LIM_HTTP_HEAD + call->body.n);
   head_emit(x, &b);
   buf_put(&b, call->body);
-  if (!rc_ok(buf_rc(&b))) return fail(e, RC_FULL, "http_request_max", "the request's head is too long");
+  if (rc_is(buf_rc(&b), RC_FULL)) return fail(e, RC_FULL, "http_request_max", "the request's head is too long");
+  if (!rc_ok(buf_rc(&b))) return no_memory(e);
   TRY(tls_send(x->c->tls, buf_slice(&b), &x->out, e));
   x->sent = true;
   rc_t r = flush(x, e);

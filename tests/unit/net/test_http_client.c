@@ -1,5 +1,6 @@
 /* The client against a small scripted TLS server on loopback: what it returns, when it reconnects, what it refuses. */
 #include "base/check.h"
+#include "base/mem.h"
 #include "identity.h"
 #include "net/http_client.h"
 #include "net/tls.h"
@@ -368,6 +369,40 @@ static void test_trust(void **state)
   assert_int_equal(client_new(w, "127.0.0.1", "", "no pem", false, &e).code, RC_SYNTAX);
 }
 
+/* Whichever allocation fails: the answer, or RC_NOMEM and an untouched one; the next call works again. */
+static void test_out_of_memory(void **state)
+{
+  world_t *w = *state;
+  int failed = 0;
+  for (long n = 0; n < 40; n++) {
+    http_answer_t a = {.status = -1};
+    http_client_close(w->client);
+    arena_reset(w->arena);
+    mem_fail_after(n);
+    rc_t r = call(w, HTTP1_POST, "/p", S("{}"), &a, NULL);
+    mem_fail_after(-1);
+    if (!rc_ok(r)) {
+      failed++;
+      assert_int_equal(a.status, -1);
+      assert_int_equal(r.code, RC_NOMEM);
+    }
+    assert_int_equal(get(w, "/x").status, 200);
+  }
+  assert_true(failed > 3);
+  http_client_free(w->client);
+  w->client = NULL;
+  err_t e = {0};
+  for (long n = 0; n < 40; n++) {
+    mem_fail_after(n);
+    rc_t r = client_new(w, "127.0.0.1", "", identity_cert, false, &e);
+    mem_fail_after(-1);
+    if (rc_ok(r)) return;
+    assert_int_equal(r.code, RC_NOMEM);
+    assert_null(w->client);
+  }
+  fail();
+}
+
 static void test_no_server(void **state)
 {
   world_t *w = *state;
@@ -391,7 +426,8 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-    T(test_one_connection), T(test_reconnects), T(test_refusals), T(test_big_bodies), T(test_waiting), T(test_trust), T(test_no_server),
+    T(test_one_connection), T(test_reconnects), T(test_refusals), T(test_big_bodies), T(test_waiting), T(test_trust), T(test_out_of_memory),
+    T(test_no_server),
   };
   return cmocka_run_group_tests(tests, start, stop);
 }
