@@ -9,7 +9,7 @@
 #include "db/intern.h"
 #include "db/texts.h"
 
-#include <stdio.h>
+#include <pthread.h>
 
 /* --- errors --- */
 
@@ -135,8 +135,13 @@ static rc_t setup(conn_t *c, err_t *e)
   return rc(RC_OK);
 }
 
+/* No global memory figures: their lock is taken at each allocation. Refused, harmlessly, once SQLite runs. */
+static void configure(void) { (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); }
+
 static rc_t sqlite_open(const conn_options_t *o, conn_t **ret, err_t *e)
 {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  (void)pthread_once(&once, configure);
   conn_t *c = mem_alloc(sizeof *c);
   if (!c) return err_set(e, RC_NOMEM, "memory", NULL, "not enough memory for a connection");
   c->sets = o->stmts_max / CACHE_WAYS;
