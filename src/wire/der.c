@@ -165,7 +165,7 @@ slice_t der_unsigned(der_t *r)
 {
   const uint8_t *at = r->p;
   slice_t v = der_integer(r);
-  if (r->code != 0) return v;
+  if (!v.p) return v;
   if (v.p[0] >= 0x80) {
     r->p = at;
     der_fail(r, RC_INVALID, "der_integer_negative", "is negative");
@@ -346,12 +346,11 @@ static void check_value(der_t *r)
   case DER_BITS: (void)der_bits(r, &unused); return;
   case DER_UTC_TIME:
   case DER_GENERALIZED_TIME: (void)der_time(r, NULL); return;
-  default: v = der_raw(r, 0); break;
+  default: v = der_any(r, &tag); break;
   }
   size_t width = tag == DER_BMP ? 2 : tag == DER_UNIVERSAL ? 4 : 1;
-  size_t header = v.n > 1 && v.p[1] >= 0x80 ? 2 + (v.p[1] & 0x7fu) : 2;
-  if (v.n && (v.n - header) % width) refuse_at(r, at, "der_string", "is a string whose length is no multiple of its characters");
-  if (tag == DER_ENUMERATED && v.n && integer_fault(slice_of(v.p + header, v.n - header)))
+  if (v.n % width) refuse_at(r, at, "der_string", "is a string whose length is no multiple of its characters");
+  if (tag == DER_ENUMERATED && integer_fault(v))
     refuse_at(r, at, "der_integer_not_minimal", "is an enumeration that is not minimal");
 }
 
