@@ -86,6 +86,9 @@ MUST rc_t stamp_everything(db_read_t *r, uint64_t *ret, err_t *e);
 MUST rc_t pool_init(pool_t *p, size_t max);
 void pool_fini(db_t *db);
 
+/* Closes idle connections beyond the kept ones; called now and then. */
+void pool_trim(db_t *db);
+
 MUST rc_t writer_start(db_t *db, err_t *e);
 void writer_stop(db_t *db);
 

@@ -6,10 +6,13 @@
 
 #include "base/mem.h"
 
+#include <time.h>
+
 enum {
   BATCH_MAX = 256,
   QUEUE_MAX = 4096,           /* commands waiting; more workers than that do not exist */
-  WRITER_STACK = 512 * 1024
+  WRITER_STACK = 512 * 1024,
+  TRIM_US = 4 * 1000000       /* between looks at surplus read connections */
 };
 
 typedef struct batch {
@@ -73,11 +76,18 @@ void db_on_wake(db_t *db, void (*fn)(void *self, char kind, slice_t id), void *s
 
 /* --- the writer's thread --- */
 
-/* Fills b up with what waits; blocks while there is nothing at all. False when closing and empty. */
-static bool queue_take(queue_t *q, batch_t *b)
+static struct timespec at(int64_t mono_us)
 {
+  return (struct timespec){.tv_sec = mono_us / US_PER_S, .tv_nsec = mono_us % US_PER_S * 1000};
+}
+
+/* Fills b up with what waits; with nothing at all, waits for it until `until_us`. False when closing and empty. */
+static bool queue_take(queue_t *q, batch_t *b, int64_t until_us)
+{
+  struct timespec until = at(until_us);
+  int late = 0;
   (void)pthread_mutex_lock(&q->lock);
-  while (!q->head && !q->closing && b->n == 0) (void)pthread_cond_wait(&q->filled, &q->lock);
+  while (!q->head && !q->closing && b->n == 0 && !late) late = pthread_cond_timedwait(&q->filled, &q->lock, &until);
   while (q->head && b->n < BATCH_MAX) {
     cmd_t *c = q->head;
     q->head = c->next;
@@ -85,8 +95,9 @@ static bool queue_take(queue_t *q, batch_t *b)
     b->cmds[b->n++] = c;
   }
   if (!q->head) q->tail = &q->head;
+  bool more = b->n > 0 || !q->closing;
   (void)pthread_mutex_unlock(&q->lock);
-  return b->n > 0;
+  return more;
 }
 
 static rc_t bump_all(void *self, size_t ran, err_t *e)
@@ -142,17 +153,27 @@ static void *writer_main(void *arg)
 {
   db_t *db = arg;
   batch_t b = {.db = db};
-  while (queue_take(&db->queue, &b)) run_batch(&b);
+  int64_t trim_us = time_mono_us(&timesrc_system) + TRIM_US;
+  while (queue_take(&db->queue, &b, trim_us)) {
+    if (b.n) run_batch(&b);
+    if (time_mono_us(&timesrc_system) < trim_us) continue;
+    pool_trim(db);
+    trim_us = time_mono_us(&timesrc_system) + TRIM_US;
+  }
   return NULL;
 }
 
 rc_t writer_start(db_t *db, err_t *e)
 {
   pthread_attr_t attr;
+  pthread_condattr_t clock;
   queue_t *q = &db->queue;
   q->tail = &q->head;
   (void)pthread_mutex_init(&q->lock, NULL);
-  (void)pthread_cond_init(&q->filled, NULL);
+  (void)pthread_condattr_init(&clock);
+  (void)pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+  (void)pthread_cond_init(&q->filled, &clock);
+  (void)pthread_condattr_destroy(&clock);
   (void)pthread_attr_init(&attr);
   (void)pthread_attr_setstacksize(&attr, WRITER_STACK);
   int failed = pthread_create(&db->thread, &attr, writer_main, db);

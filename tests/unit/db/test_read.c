@@ -103,6 +103,28 @@ static void test_pool_exhausted(void **state)
   assert_int_equal(st.conns_idle, 2);
 }
 
+/* Of connections fallen free only a fifth is kept, the rest is gone within 10 s. */
+static void test_surplus_closes(void **state)
+{
+  fix_t *f = *state;
+  db_read_t *held[6];
+  db_stats_t st;
+  fix_reopen(f, 11);
+  for (int i = 0; i < 6; i++) held[i] = begin(f);
+  for (int i = 0; i < 6; i++) db_read_end(held[i]);
+  db_stats(f->db, &st);
+  assert_int_equal(st.conns_idle, 6);
+  int64_t until = time_mono_us(&timesrc_system) + 10 * US_PER_S;
+  while (st.conns_idle > 2 && time_mono_us(&timesrc_system) < until) {
+    (void)usleep(100000);
+    db_stats(f->db, &st);
+  }
+  assert_int_equal(st.conns_idle, 2);
+  assert_int_equal(st.conns_open, 3);
+  held[0] = begin(f);
+  db_read_end(held[0]);
+}
+
 static void test_one_connection(void **state)
 {
   fix_t *f = *state;
@@ -331,7 +353,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
-    T(snapshot), T(pool_exhausted), T(one_connection), T(query_steps), T(rules), T(many_threads), T(close_drains), T(busy),
+    T(snapshot), T(pool_exhausted), T(surplus_closes), T(one_connection), T(query_steps), T(rules), T(many_threads), T(close_drains), T(busy),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
