@@ -188,17 +188,22 @@ rc_t lib_point_refused(err_t *e)
   return err_set(e, RC_INVALID, "ec_point", NULL, "EC key is not an uncompressed point of its curve");
 }
 
+static EVP_PKEY *public_new(const key_parts_t *parts)
+{
+  slice_t point = parts->point;
+  switch (parts->kind) {
+    case KEY_RSA: return rsa_public(parts->n, parts->e);
+    case KEY_P256:
+    case KEY_P384: return ec_public(lib_kind(parts->kind), point);
+    case KEY_ED25519: break;
+  }
+  return EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, point.p, point.n);
+}
+
 rc_t key_public(const key_parts_t *parts, sigkey_t **ret, err_t *e)
 {
   TRY(key_check(parts, e));
-  EVP_PKEY *pkey = NULL;
-  slice_t point = parts->point;
-  switch (parts->kind) {
-    case KEY_RSA: pkey = rsa_public(parts->n, parts->e); break;
-    case KEY_P256:
-    case KEY_P384: pkey = ec_public(lib_kind(parts->kind), point); break;
-    case KEY_ED25519: pkey = EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, point.p, point.n); break;
-  }
+  EVP_PKEY *pkey = public_new(parts);
   return pkey ? lib_adopt(pkey, false, ret, e) : lib_failed(e);
 }
 
@@ -408,9 +413,15 @@ rc_t key_verify_once(const key_parts_t *parts, key_sigalg_t alg, slice_t message
     const lib_ec_t *ec = lib_ec_load(parts);
     return ec ? verify_with(ec->verify, alg, message, sig, e) : lib_point_refused(e);
   }
-  sigkey_t *k = NULL;
-  TRY(key_public(parts, &k, e));
-  rc_t r = key_verify(k, alg, message, sig, e);
-  key_free(k);
+  TRY(key_check(parts, e));
+  EVP_PKEY *pkey = public_new(parts);
+  EVP_PKEY_CTX *c = pkey && parts->kind == KEY_RSA ? context_new(pkey, false) : NULL;
+  rc_t r;
+  if (pkey && parts->kind == KEY_ED25519)
+    r = verify_ed25519(pkey, message, sig, e);
+  else
+    r = c ? verify_with(c, alg, message, sig, e) : lib_failed(e);
+  EVP_PKEY_CTX_free(c);
+  EVP_PKEY_free(pkey);
   return r;
 }

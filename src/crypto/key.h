@@ -110,8 +110,9 @@ MUST rc_t key_sign(sigkey_t *k, slice_t message, uint8_t ret_sig[KEY_SIG_MAX], s
 MUST rc_t key_verify(sigkey_t *k, key_sigalg_t alg, slice_t message, slice_t sig, err_t *e);
 
 /*
- * key_check and key_verify for a key that is used once, as a CSR's: EC keys go
- * through a per-thread key whose point is replaced, at 1 us instead of 18.
+ * key_check, then key_verify, for a key that is used once, as a CSR's: no need to
+ * check it before. EC keys go through a per-thread key whose point is replaced, at
+ * 1 us instead of 18. RC_INVALID with the reasons of key_check, else as key_verify.
  */
 MUST rc_t key_verify_once(const key_parts_t *parts, key_sigalg_t alg, slice_t message, slice_t sig, err_t *e);
 

@@ -504,6 +504,21 @@ static void rsa_faulty_generators(void **state)
   refused_as(make_square, "rsa_close_primes");
 }
 
+/* Numbers that no faulty generator made are let through: the tests for those must not guess. */
+static void rsa_sound_moduli(void **state)
+{
+  BIGNUM *n = BN_new();
+  for (int passed = 0, tries = 0; passed < 30; tries++) {
+    err_t e;
+    assert_int_equal(BN_rand(n, 2048 + tries % 64, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ODD), 1);
+    rc_t r = check_rsa(n, F4, &e);
+    passed += rc_ok(r);
+    if (!rc_ok(r)) assert_string_equal(e.reason, "rsa_small_factor");
+    assert_true(tries < 2000);
+  }
+  BN_free(n);
+}
+
 static void ec_points(void **state)
 {
   for (size_t i = 0; i < 2; i++) {
@@ -645,6 +660,7 @@ int main(void)
     cmocka_unit_test(rsa_exponents),
     cmocka_unit_test(rsa_small_factors),
     cmocka_unit_test(rsa_faulty_generators),
+    cmocka_unit_test(rsa_sound_moduli),
     cmocka_unit_test(ec_points),
     cmocka_unit_test(once_keys_do_not_mix),
     cmocka_unit_test(ed25519_points),
