@@ -71,7 +71,7 @@ def prepare(jobs):
     if not (BUILD / "build.ninja").exists():
         subprocess.run(["meson", "setup", BUILD, TREE, "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dfailpoints=true"],
                        check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["ninja", "-C", BUILD, "-j", jobs, "-k", "0", "--quiet"])
+    subprocess.run(["ninja", "-C", BUILD, "-j", jobs, "-k", "0", "--quiet"], stdout=subprocess.DEVNULL)
 
 
 def all_tests():
@@ -108,6 +108,13 @@ def passing(jobs):
     return good
 
 
+def programs():
+    """Ninja's names of the programs and tests that the plain tree builds."""
+    out = subprocess.run(["ninja", "-C", BUILD, "-t", "targets", "all"], capture_output=True, text=True).stdout
+    names = re.findall(r"^((?:src/bin|tests/unit)/[\w/-]+): c_LINKER", out, re.M)
+    return [n for n in names if (BUILD / n).exists()]
+
+
 def mutate(path, at, op):
     target = TREE / path
     text = (ROOT / path).read_text()
@@ -134,6 +141,7 @@ def main():
     print("mutate: building the copy", flush=True)
     prepare(args.jobs)
     baseline = passing(args.jobs)
+    targets = programs()
     print(f"mutate: {len(baseline)} tests pass without a mutant, {time.monotonic() - began:.0f} s", flush=True)
     pool = [(f, at, op) for f in (args.files or changed_files(args.base)) for at, op in sites(f)]
     random.Random(args.seed).shuffle(pool)
@@ -142,7 +150,7 @@ def main():
         if tried == args.count or time.monotonic() - began > args.minutes * 60:
             break
         what = mutate(path, at, op)
-        if run(["ninja", "-C", BUILD, "-j", args.jobs], 600) != 0:
+        if run(["ninja", "-C", BUILD, "-j", args.jobs, *targets], 600) != 0:
             restore(path)
             continue
         tried += 1
