@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
   }
   csr_t of_pem;
-  (void)rc_ok(csr_parse_pem(a, slice_of(data, size), &of_pem, NULL));
+  if (rc_ok(csr_parse_pem(a, slice_of(data, size), &of_pem, NULL))) CHECK(of_pem.spki.usable);
   arena_free(a);
   return 0;
 }

@@ -71,7 +71,12 @@ static rc_t read_names(arena_t *a, csr_t *csr, err_t *e)
     TRY(add_name(&one, v, &n, e));
   }
   if (!rc_ok(dn_cn(a, &csr->subject, &csr->cn))) return err_set(e, RC_NOMEM, "memory", "csr", "needs more memory than it may have");
-  if (csr->cn.n && rc_ok(names_parse(a, csr->cn, &one, NULL))) TRY(add_name(&one, v, &n, e));
+  if (csr->cn.n) {
+    err_t why = {0};
+    rc_t r = names_parse(a, csr->cn, &one, &why);
+    if (rc_is(r, RC_NOMEM)) return err_set(e, RC_NOMEM, why.reason, "csr", why.text);
+    if (rc_ok(r)) TRY(add_name(&one, v, &n, e));
+  }
   csr->names = (names_t){v, n};
   return rc(RC_OK);
 }

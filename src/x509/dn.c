@@ -58,7 +58,7 @@ static void read_attribute(der_t *r, dn_t *dn)
   if (!der_ok(r)) return;
   check_string(r, at, tag, v);
   if (tag == DER_PRINTABLE && !printable_ok(v)) dn->bad_printable = true;
-  if (oid_find(oid) == OID_CN) {
+  if (oid_find(oid) == OID_CN && tag != DER_BITS) {
     dn->cn = v;
     dn->cn_tag = tag;
   }

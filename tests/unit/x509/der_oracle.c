@@ -78,12 +78,14 @@ static bool text_eq(arena_t *a, const dn_t *ours, const X509_NAME *theirs)
 static bool cn_eq(arena_t *a, const dn_t *ours, const X509_NAME *theirs)
 {
   slice_t cn;
-  int last = -1, at;
-  while ((at = X509_NAME_get_index_by_NID(theirs, NID_commonName, last)) >= 0) last = at;
-  if (last < 0) return ours->cn_tag == 0;
-  if (ours->cn_tag == DER_BITS) return true;
+  const ASN1_STRING *last = NULL;
+  for (int at = -1; (at = X509_NAME_get_index_by_NID(theirs, NID_commonName, at)) >= 0;) {
+    const ASN1_STRING *s = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(theirs, at));
+    if (ASN1_STRING_type(s) != V_ASN1_BIT_STRING) last = s; /* that one is no text */
+  }
+  if (!last) return ours->cn_tag == 0;
   unsigned char *utf8 = NULL;
-  int n = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(theirs, last)));
+  int n = ASN1_STRING_to_UTF8(&utf8, last);
   bool eq = rc_ok(dn_cn(a, ours, &cn)) && bytes_eq(cn, utf8, n);
   OPENSSL_free(utf8);
   return eq;
