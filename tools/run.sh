@@ -5,6 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 top=$(pwd)
 var=$top/var
+state=$var/state
 api_port=${API_PORT:-8443}
 web_port=${WEB_PORT:-9443}
 name=${NAME:-www.example.test}
@@ -41,24 +42,31 @@ until_true() {
 }
 # post PATH JSON: prints the reply; the key never shows in the process list.
 post() {
-  printf 'header = "Authorization: Bearer %s"\n' "$(cat "$var/state/admin.key")" |
+  printf 'header = "Authorization: Bearer %s"\n' "$(cat "$state/admin.key")" |
     curl -sS --config - --cacert "$var/ca.pem" -X POST -H 'Content-Type: application/json' -d "$2" "$api/api/v1/$1"
 }
 # field NAME: the text member of the JSON object on standard input.
 field() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"; }
-cli() { CERTCTL_API_KEY=$(cat "$var/state/admin.key") "$top/build/bin/certctl-cli" --server "$api" --ca-bundle "$var/ca.pem" "$@"; }
+cli() { CERTCTL_API_KEY=$(cat "$state/admin.key") "$top/build/bin/certctl-cli" --server "$api" --ca-bundle "$var/ca.pem" "$@"; }
 
 say "installing what is missing, building"
 make --no-print-directory build
 command -v nginx >/dev/null || PATH=$PATH:/usr/sbin
 mkdir -p "$var/log" "$var/nginx/tls" "$var/nginx/tmp"
+# Started by root, the server gives root up, so its state cannot lie below a folder that only root may enter.
+if [ "$(id -u)" = 0 ]; then
+  for d in "$top" "$(dirname "$top")" "$(dirname "$(dirname "$top")")"; do
+    case $(stat -c %A "$d") in *[xt]) ;; *) state=/var/lib/certctl-run$(printf '%s' "$top" | tr / -) ;; esac
+  done
+fi
+shown_state=${state#"$top/"}
 
 say "starting the server on $api"
-CERTCTL_STATE_DIR=$var/state CERTCTL_SERVER_PORT=$api_port "$top/build/bin/certctl-server" >>"$var/log/server.log" 2>&1 &
+CERTCTL_STATE_DIR=$state CERTCTL_SERVER_PORT=$api_port "$top/build/bin/certctl-server" >>"$var/log/server.log" 2>&1 &
 server=$!
 until_true 30 curl -skf "$api/health" || { tail -n 5 "$var/log/server.log"; die "the server did not start (var/log/server.log)"; }
 # The chain the server shows ends in the CA; its file is read here, on the server's own disk, not from the network.
-awk '/BEGIN CERT/ { n++ } n >= 2' "$var/state/tls/server.crt" >"$var/ca.pem"
+awk '/BEGIN CERT/ { n++ } n >= 2' "$state/tls/server.crt" >"$var/ca.pem"
 say "CA sha256=$(openssl x509 -in "$var/ca.pem" -outform DER | sha256sum | cut -d' ' -f1)"
 
 if [ ! -s "$var/agent.id" ]; then
@@ -126,8 +134,8 @@ issued=$(cli certs versions "$(cat "$var/certificate.id")" --format json | sed -
 [ "$shown" = "$issued" ] || die "nginx serves $shown, the newest version is $issued"
 
 say "trust the CA:      var/ca.pem (curl --cacert, openssl -CAfile)"
-say "API:               $api/api/v1, first administrator's key in var/state/admin.key"
-say "a first call:      curl --cacert var/ca.pem -H \"Authorization: Bearer \$(cat var/state/admin.key)\" $api/api/v1/certificates"
+say "API:               $api/api/v1, first administrator's key in $shown_state/admin.key"
+say "a first call:      curl --cacert var/ca.pem -H \"Authorization: Bearer \$(cat $shown_state/admin.key)\" $api/api/v1/certificates"
 say "the site:          curl --cacert var/ca.pem https://localhost:$web_port/"
 say "served certificate verified sha256=$shown"
 [ -z "${ONCE:-}" ] || exit 0

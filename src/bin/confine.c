@@ -99,6 +99,12 @@ rc_t confine_net(const conf_t *conf, err_t *e)
   TRY(make_own(conf, &own, e));
   TRY(sandbox_drop_root(SANDBOX_UID_NET, e));
   if (slice_is(conf->sandbox, "off")) return rc(RC_OK);
-  TRY(confine_files(&own, e));
+  rc_t r = confine_files(&own, e);
+  if (rc_is(r, RC_DENIED)) {
+    r = err_set(e, RC_DENIED, "state_closed", "CERTCTL_STATE_DIR", "lies below a folder that is closed to other users, so the server cannot give up "
+                "root; choose another folder, or open that one (chmod o+x)");
+    err_value(e, conf->state_dir.p, conf->state_dir.n);
+  }
+  TRY(r);
   return sandbox_calls(SANDBOX_CALLS_NET, e);
 }

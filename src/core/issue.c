@@ -252,7 +252,7 @@ rc_t issue_csr(const core_t *core, arena_t *a, const csr_submission_t *in, err_t
   err_t why = {0}, ignored = {0};
   TRY(context_read(core, a, in->certificate_id, in->agent_id, &x, e));
   rc_t got = csr_parse_pem(a, in->csr_pem, &csr, &why);
-  if (rc_ok(got) && x.job.id.n == 0 && answered_before(a, &x, &csr)) return rc(RC_OK);
+  if (rc_ok(got) && x.job.id.n == 0 && actor_is_agent(in->who) && answered_before(a, &x, &csr)) return rc(RC_OK);
   if (x.job.id.n == 0 && actor_is_agent(in->who))
     return err_set(e, RC_NOTFOUND, "no_job", NULL, "no job waits for a CSR of this agent for this certificate");
   if (rc_ok(got)) got = may_issue(&x, &why);
