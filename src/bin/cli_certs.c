@@ -127,32 +127,42 @@ static MUST rc_t look_at_all(follow_t *f)
   return rc(RC_OK);
 }
 
-/* One long poll of the open job, of at most wait_s; true if the server held it, or could have. */
+/* The state last seen of a job. */
+static slice_t seen_state(const follow_t *f, slice_t id)
+{
+  for (size_t i = 0; i < f->nseen; i++)
+    if (slice_eq(f->seen[i].id, id)) return f->seen[i].status;
+  return S("");
+}
+
+/* One long poll of the open job, of at most wait_s; true if its state is another one now. */
 static bool poll_open(follow_t *f, int64_t wait_s)
 {
   char prefer[48];
   http_answer_t answer = {0};
-  err_t e = {0};
+  json_doc_t job;
   snprintf(prefer, sizeof prefer, "Prefer: wait=%d\r\n", (int)wait_s);
   cli_request_t rq = {.method = HTTP1_GET,
                       .path = path_of(f->c.arena, "/api/v1/jobs/", f->open),
                       .headers = prefer,
                       .timeout_ms = wait_s * 1000 + POLL_SLACK_MS};
-  return rq.path && rc_ok(cli_send(&f->c, &rq, &answer, &e)) && answer.status == 200 &&
-         http1_header(answer.head, "preference-applied").n;
+  if (!rq.path || !rc_ok(cli_send(&f->c, &rq, &answer, NULL)) || answer.status != 200) return false;
+  if (!rc_ok(json_parse(f->c.arena, answer.body, &job, NULL))) return false;
+  slice_t status = text_member(job.root, "status");
+  return status.n && !slice_eq(status, seen_state(f, f->open));
 }
 
 /*
  * Waits until the open job has news: a long poll, or a second where the server
- * offers none, answers at once, or is away for the moment.
+ * offers none, has none to give at once, or is away for the moment.
  */
 static void wait_for_news(follow_t *f)
 {
   int64_t from = now_us(), left_s = (f->deadline_us - from) / US_PER_S;
-  bool held = left_s > 0 && !f->away && poll_open(f, left_s < POLL_S ? left_s : POLL_S);
+  bool news = left_s > 0 && !f->away && poll_open(f, left_s < POLL_S ? left_s : POLL_S);
   int64_t left_ms = (f->deadline_us - now_us()) / 1000;
   bool at_once = now_us() - from < PAUSE_MS * 1000;
-  if ((!held || at_once) && left_ms > 0) pause_ms(left_ms < PAUSE_MS ? left_ms : PAUSE_MS);
+  if (!news && at_once && left_ms > 0) pause_ms(left_ms < PAUSE_MS ? left_ms : PAUSE_MS);
 }
 
 /* Follows until the end: an exit code. */
@@ -211,19 +221,21 @@ static slice_t create_body(cli_t *c)
   jw_t j = jw_on(&b);
   if (!rc_ok(cli_flag_list(c, "san", &sans)) || !rc_ok(cli_flag_list(c, "target", &targets)))
     return (slice_t){NULL, 0};
-  slice_t cn = cli_flag(c, "cn"), issuer = cli_flag(c, "issuer");
+  slice_t cn = cli_flag(c, "cn"), issuer = cli_flag(c, "issuer"), policy = cli_flag(c, "policy");
   if (!cn.n) cn = sans.n ? sans.v[0] : c->args[0];
   jw_object(&j);
   jw_put_text(&j, "name", c->args[0]);
   jw_put_text(&j, "common_name", cn);
   jw_put_text(&j, "issuer_id", issuer.n ? issuer : S("iss-local"));
+  jw_put_text(&j, "renewal_policy_id", policy.n ? policy : S("rp-default"));
   jw_key(&j, "sans");
   jw_texts(&j, sans);
   jw_key(&j, "target_ids");
   jw_texts(&j, targets);
   for (const cli_flag_t *f = c->command->flags; f->name; f++) {
-    bool plain = f->kind == CF_TEXT && f->param && strcmp(f->name, "cn") != 0 && strcmp(f->name, "issuer") != 0;
-    if (plain && cli_flag(c, f->name).n) jw_put_text(&j, f->param, cli_flag(c, f->name));
+    bool done = strcmp(f->name, "cn") == 0 || strcmp(f->name, "issuer") == 0 || strcmp(f->name, "policy") == 0;
+    slice_t v = cli_flag(c, f->name);
+    if (f->kind == CF_TEXT && f->param && !done && v.n) jw_put_text(&j, f->param, v);
   }
   jw_object_end(&j);
   return rc_ok(buf_rc(&b)) ? buf_slice(&b) : (slice_t){NULL, 0};

@@ -36,7 +36,7 @@ const cli_command_t cli_commands[] = {
              {"target", CF_LIST, "target_ids", "ID", false, "deployment target; repeatable"},
              {"owner", CF_TEXT, "owner_id", "ID", true, "owner"},
              {"team", CF_TEXT, "team_id", "ID", true, "team"},
-             {"policy", CF_TEXT, "renewal_policy_id", "ID", true, "renewal policy"},
+             {"policy", CF_TEXT, "renewal_policy_id", "ID", false, "renewal policy (rp-default)"},
              {"issuer", CF_TEXT, "issuer_id", "ID", false, "issuer (iss-local)"},
              {"profile", CF_TEXT, "certificate_profile_id", "ID", false, "certificate profile"},
              {"environment", CF_TEXT, "environment", "TEXT", false, "production, staging …"},
