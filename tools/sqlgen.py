@@ -184,6 +184,18 @@ def scripts(migrations, seeds):
     return out
 
 
+def columns(pg_text):
+    """(table, column, not null, text[]) of each column, from the PostgreSQL text of the migrations."""
+    out = []
+    for m in re.finditer(r"create table if not exists (\w+) \((.*?)\n\);", pg_text, re.S):
+        for line in m.group(2).split("\n"):
+            c = re.match(r'  "?(\w+)"? ((?:text\[\]|\w+).*)', line)
+            if c and c.group(1) not in ("constraint", "primary", "unique", "check"):
+                rest = c.group(2)
+                out.append((m.group(1), c.group(1), " not null" in rest, rest.startswith("text[]")))
+    return out
+
+
 def c_text(s):
     return "\n    ".join(json.dumps(line + "\n", ensure_ascii=True) for line in s.rstrip("\n").split("\n"))
 
@@ -247,7 +259,11 @@ def emit_scripts(all_scripts):
     out.append("const db_script_t db_migrations[] = {")
     for name, text, _ in moves:
         out.append(f'  {{"{name}", {{\n    {c_text(text["sqlite"])},\n    {c_text(text["pg"])}}}}},')
-    out += ["};", f"const size_t db_migrations_n = {len(moves)};", ""]
+    out += ["};", f"const size_t db_migrations_n = {len(moves)};", "", "const db_column_t db_columns[] = {"]
+    cols = columns("\n".join(text["pg"] for _, text, _ in moves))
+    flag = ("false", "true")
+    out += [f'  {{"{t}", "{c}", {flag[n]}, {flag[a]}}},' for t, c, n, a in cols]
+    out += ["};", f"const size_t db_columns_n = {len(cols)};", ""]
     for name, text, is_seed in all_scripts:
         if is_seed:
             out.append(f'const db_script_t db_seed_{name}_script = {{"{name}", {{\n    {c_text(text["sqlite"])},\n'

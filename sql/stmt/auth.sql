@@ -47,6 +47,7 @@ insert into api_keys (id, name, key_hash, tenant_id, admin, created_by, created_
 values (:id, :name, :key_hash, 't-default', :admin, :created_by, :at)
 
 -- name: issuer_first
+-- scan: stops at the first row
 -- :id text
 -- :name text
 -- :type text

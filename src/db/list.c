@@ -340,8 +340,7 @@ static rc_t locate(work_t *w, bool *ret_keyset, int64_t *ret_offset, err_t *e)
   if (__builtin_mul_overflow(q->page - 1, q->per_page, &offset) || __builtin_add_overflow(offset, q->per_page, ret_offset))
     return rc(RC_NOTFOUND);
   *ret_offset = offset;
-  /* NULLs have no place in a row comparison. */
-  if (offset > LIST_OFFSET_MAX && !(order->flags & FF_NULLABLE) && order->type != FT_TEXTS && order->type != FT_JSON) {
+  if (offset > LIST_OFFSET_MAX && shape_keyset(q->res, w->shape.sort)) {
     *ret_keyset = true;
     return find_anchor(w, offset, e);
   }
@@ -389,7 +388,7 @@ static void remember_end(work_t *w, const rows_t *out, int64_t offset)
   const resource_t *res = w->q->res;
   const field_t *f = &res->fields[w->shape.sort];
   int64_t next = offset + w->q->per_page;
-  if (!w->remembers || (int64_t)out->n < w->q->per_page || next <= LIST_OFFSET_MAX || (f->flags & FF_NULLABLE)) return;
+  if (!w->remembers || (int64_t)out->n < w->q->per_page || next <= LIST_OFFSET_MAX || !shape_keyset(res, w->shape.sort)) return;
   const void *last = out->p + (out->n - 1) * res->row_size;
   val_t v = field_val(f, last);
   memo_value_t m = {.num = v.num, .text = v.text, .id = row_id(res, last)};
@@ -437,7 +436,7 @@ static void show(const each_t *x, shape_t *s, shape_kind_t kind, bool keyset)
 
 static void show_orders(const each_t *x, shape_t *s, int field)
 {
-  bool keyset = !(s->res->fields[field].flags & FF_NULLABLE);
+  bool keyset = shape_keyset(s->res, field);
   s->sort = (int16_t)field;
   for (int desc = 0; desc < 2; desc++) {
     s->desc = (uint8_t)desc;

@@ -13,6 +13,13 @@ static const char *const ledger_ddl[DB_ENGINES] = {
 
 enum { MIGRATIONS_MAX = 64 };
 
+const db_column_t *column_find(const char *table, const char *column)
+{
+  for (size_t i = 0; i < db_columns_n; i++)
+    if (strcmp(db_columns[i].column, column) == 0 && strcmp(db_columns[i].table, table) == 0) return &db_columns[i];
+  return NULL;
+}
+
 /* Bit i: migration i is in the ledger. A version of our series that we do not know was made by a newer program. */
 static rc_t ledger_read(const driver_t *d, conn_t *c, uint64_t *ret, err_t *e)
 {

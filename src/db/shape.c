@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "db/migrate.h"
 
 #include <pthread.h>
 
@@ -14,12 +15,13 @@ enum { RESOURCES_MAX = 64 };
 typedef struct out {
   buf_t b;
   db_engine_t engine;
+  const char *table;
   uint32_t nvals;
 } out_t;
 
 static const char *const pg_casts[] = {
   [FT_TEXT] = "text", [FT_ENUM] = "text", [FT_INT] = "bigint", [FT_BOOL] = "boolean",
-  [FT_TIME] = "timestamptz", [FT_TEXTS] = "text[]", [FT_JSON] = "jsonb",
+  [FT_TIME] = "timestamptz", [FT_TEXTS] = "jsonb", [FT_JSON] = "jsonb",
 };
 
 static void put(out_t *o, const char *s) { buf_puts(&o->b, s); }
@@ -40,7 +42,18 @@ static void put_param(out_t *o, const char *pg_cast)
   buf_puts(&o->b, pg_cast);
 }
 
-static void put_field_param(out_t *o, const field_t *f) { put_param(o, pg_casts[f->type]); }
+static void put_field_param(out_t *o, const field_t *f)
+{
+  const db_column_t *c = f->type == FT_TEXTS ? column_find(o->table, field_column(f)) : NULL;
+  put_param(o, c && c->pg_array ? "text[]" : pg_casts[f->type]);
+}
+
+bool shape_keyset(const resource_t *res, int field)
+{
+  const db_column_t *c = column_find(res->table, field_column(&res->fields[field]));
+  field_type_t t = res->fields[field].type;
+  return c && c->not_null && t != FT_TEXTS && t != FT_JSON;
+}
 
 int shape_column(const resource_t *res, const char *column)
 {
@@ -220,6 +233,7 @@ static bool fill(const shape_t *s, sql_text_t *t, out_t out[DB_ENGINES])
   bool writes = s->kind == SH_INSERT || s->kind == SH_UPDATE || s->kind == SH_DELETE;
   for (db_engine_t i = DB_SQLITE; i < DB_ENGINES; i++) {
     out[i].engine = i;
+    out[i].table = s->res->table;
     compose(&out[i], s);
     if (!rc_ok(buf_rc(&out[i].b))) return false;
     t->text[i] = (const char *)out[i].b.p;

@@ -38,6 +38,9 @@ const sql_text_t *shape_text(arena_t *a, const shape_t *s);
 /* Index of the field whose column is `column`; the resource table must have it. */
 int shape_column(const resource_t *res, const char *column);
 
+/* Whether rows can be asked for behind one by this field: a NULL has no place in a row comparison. */
+bool shape_keyset(const resource_t *res, int field);
+
 /* Whether the field is a column of the table. */
 static inline bool shape_stored(const field_t *f) { return !(f->flags & FF_VIRTUAL); }
 

@@ -1,8 +1,9 @@
 /*
- * Prints every shape of list and row statements as JSON lines
+ * Prints every shape of list and row statements of all resources as JSON lines
  * {"name","table","sqlite","pg"} for tools/sql_lint.py.
  */
-#include "fixture.h"
+#include "db/list.h"
+#include "model/resources.h"
 
 #include <stdio.h>
 
@@ -18,11 +19,11 @@ static void put_json(const char *s)
 
 static void each(void *self, const sql_text_t *t)
 {
-  const resource_t *res = self;
+  const char *const *table = self;
   (void)fputs("{\"name\":", stdout);
   put_json(t->name);
   (void)fputs(",\"table\":", stdout);
-  put_json(res->table);
+  put_json(*table);
   (void)fputs(",\"sqlite\":", stdout);
   put_json(t->text[DB_SQLITE]);
   (void)fputs(",\"pg\":", stdout);
@@ -32,9 +33,9 @@ static void each(void *self, const sql_text_t *t)
 
 int main(void)
 {
-  for (size_t i = 0; i < test_resources_n; i++) {
-    resource_t res = *test_resources[i];
-    list_each_shape(test_resources[i], each, &res);
+  for (const resource_t *const *r = res_all; *r; r++) {
+    const char *table = (*r)->table;
+    list_each_shape(*r, each, &table);
   }
   return 0;
 }
