@@ -38,7 +38,7 @@ lib_thread_t *lib_thread(void);
 size_t lib_digest(EVP_MD *md, slice_t s, uint8_t out[EVP_MAX_MD_SIZE]);
 
 /* RC_CRYPTO with reason "library", and the library's error queue emptied. */
-rc_t lib_failed(err_t *e);
+MUST rc_t lib_failed(err_t *e);
 
 /*
  * This thread's key of that curve, its point replaced by the one in `parts` (checked to lie on the curve).
@@ -47,7 +47,7 @@ rc_t lib_failed(err_t *e);
 lib_ec_t *lib_ec_load(const key_parts_t *parts);
 
 /* RC_INVALID "ec_point". */
-rc_t lib_point_refused(err_t *e);
+MUST rc_t lib_point_refused(err_t *e);
 
 /* Constants of one kind of key. */
 typedef struct kind {
@@ -62,7 +62,7 @@ typedef struct kind {
 const kind_t *lib_kind(key_kind_t kind);
 
 /* A key object around pkey, which it takes over, also on failure. */
-rc_t lib_adopt(EVP_PKEY *pkey, bool is_private, sigkey_t **ret, err_t *e);
+MUST rc_t lib_adopt(EVP_PKEY *pkey, bool is_private, sigkey_t **ret, err_t *e);
 
 EVP_PKEY *lib_pkey(const sigkey_t *k);
 bool lib_is_private(const sigkey_t *k);
