@@ -9,6 +9,7 @@ enum {
   KEEP_OUT = 16 * 1024,    /* response buffers up to this size stay with a pooled call */
   KEEP_SCRATCH = 512 * 1024,
   FREE_CALLS = 256,        /* pooled per loop */
+  RESUMING = 64,           /* parked requests of a loop with the workers at once: a wake of thousands must not fill the queue */
   LINGER_MS = 2000         /* for the peer to read the last answer before the connection is reset (RFC 9112 9.6) */
 };
 
@@ -202,6 +203,12 @@ static void refuse(http_conn_t *c, int status, bool keep_alive)
 
 static void finished(http_conn_t *c);
 
+static void uncount(http_call_t *call)
+{
+  call->l->resuming -= call->counted;
+  call->counted = false;
+}
+
 /* To a worker, or to the handler at once where the plan says so; never twice, so that parking cannot recurse. */
 static void dispatch(http_conn_t *c)
 {
@@ -219,6 +226,7 @@ static void dispatch(http_conn_t *c)
   } else if (pool_put(l->s->pool, call->in.plan.queue, &call->job)) {
     l->put = true;
   } else {
+    uncount(call);
     refuse(c, 503, true);
   }
 }
@@ -296,7 +304,7 @@ static void park(http_conn_t *c)
 }
 
 /* Runs the request again. The entry is out of the index already. */
-static void unpark(http_conn_t *c, bool wait_over)
+static void unpark(http_conn_t *c)
 {
   http_parked_t *pk = c->parked;
   c->parked = NULL;
@@ -306,18 +314,34 @@ static void unpark(http_conn_t *c, bool wait_over)
     close_conn(c);
     return;
   }
+  c->call->resumed = c->call->counted = true;
+  c->call->wait_over = pk->over;
   mem_free(pk);
-  c->call->resumed = true;
-  c->call->wait_over = wait_over;
+  c->l->resuming++;
   dispatch(c);
 }
 
-static void woken_here(loop_task_t *t)
+static void unpark_due(http_loop_t *l)
 {
-  http_parked_t *pk = (http_parked_t *)((uintptr_t)t - offsetof(http_parked_t, task));
-  if (pk->conn) unpark(pk->conn, false);
-  else mem_free(pk);
+  while (l->due && l->resuming < RESUMING) {
+    http_parked_t *pk = l->due;
+    l->due = pk->next;
+    if (!l->due) l->due_last = &l->due;
+    if (pk->conn) unpark(pk->conn);
+    else mem_free(pk);
+  }
 }
+
+static void is_due(http_parked_t *pk, bool over)
+{
+  pk->over = over;
+  pk->next = NULL;
+  *pk->l->due_last = pk;
+  pk->l->due_last = &pk->next;
+  unpark_due(pk->l);
+}
+
+static void woken_here(loop_task_t *t) { is_due((http_parked_t *)((uintptr_t)t - offsetof(http_parked_t, task)), false); }
 
 void http_conn_woken(park_entry_t *en)
 {
@@ -326,10 +350,10 @@ void http_conn_woken(park_entry_t *en)
   loop_post(pk->l->loop, &pk->task);
 }
 
-/* The wait is over without a wake, or the server stops. A wake that is on its way already has the entry: leave it. */
+/* The wait is over without a wake, or the server stops. If the entry is out already, it is on its way. */
 static void wait_over(http_conn_t *c)
 {
-  if (park_del(c->l->s->park, &c->parked->entry)) unpark(c, true);
+  if (park_del(c->l->s->park, &c->parked->entry)) is_due(c->parked, true);
 }
 
 /* The handler has returned: answer, or wait. */
@@ -352,8 +376,11 @@ static void finished(http_conn_t *c)
 void http_conn_done(loop_task_t *t)
 {
   http_call_t *call = (http_call_t *)((uintptr_t)t - offsetof(http_call_t, done));
+  http_loop_t *l = call->l;
+  uncount(call);
   if (call->conn) finished(call->conn);
   else call_put(call);
+  unpark_due(l);
 }
 
 void http_conn_rest(void *self)
@@ -421,7 +448,7 @@ static void close_conn(http_conn_t *c)
   buf_fini(&c->rest);
   if (c->parked) {
     if (park_del(c->l->s->park, &c->parked->entry)) mem_free(c->parked);
-    else c->parked->conn = NULL; /* a wake is on its way with it */
+    else c->parked->conn = NULL; /* it is on its way to `due`, or there */
     c->parked = NULL;
   }
   loop_stream_close(loop_stream_of(c));

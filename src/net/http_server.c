@@ -175,6 +175,7 @@ static rc_t make_loop(http_server_t *s, http_loop_t *l, int fd, err_t *e)
   l->plain = buf_heap(128 * 1024);
   l->out = buf_heap(LIM_RESPONSE);
   l->drain.run = http_conn_drain;
+  l->due_last = &l->due;
   rc_t r = loop_new(&l->loop, e);
   if (!rc_ok(r)) {
     (void)close(fd);
@@ -219,6 +220,11 @@ static void free_loop(http_loop_t *l)
     http_call_t *call = l->free_calls;
     l->free_calls = (http_call_t *)(void *)call->job.next;
     http_call_free(call);
+  }
+  while (l->due) {
+    http_parked_t *pk = l->due;
+    l->due = pk->next;
+    mem_free(pk);
   }
   buf_fini(&l->plain);
   buf_fini(&l->out);

@@ -32,6 +32,7 @@ typedef struct http_call {
   http_intake_t in;
   buf_t out;              /* the response, in clear */
   bool resumed, wait_over;
+  bool counted;           /* among its loop's `resuming` */
   bool keep_alive;        /* the worker's verdict */
   bool park;              /* … or to wait for park_kind and park_key */
   char park_kind;
@@ -49,6 +50,8 @@ typedef struct http_parked {
   loop_task_t task;
   http_loop_t *l;
   http_conn_t *conn;      /* NULL once the connection is gone; the loop's alone */
+  struct http_parked *next; /* in its loop's `due` */
+  bool over;              /* due because the wait is over */
   http_plan_t plan;
   size_t text_n, body_n;
   uint8_t bytes[];        /* head, then decoded body */
@@ -70,6 +73,8 @@ struct http_loop {
   buf_t plain, out;       /* scratch of this thread, empty between events */
   http_call_t *free_calls; /* linked by job.next */
   int free_count;
+  http_parked_t *due, **due_last; /* out of the index, to be run again in this order */
+  int resuming;           /* of those, with the workers now */
   http_conn_t *conns;
   http_worker_t own;      /* for handlers on this loop, and for refusals */
   bool put;               /* calls were put in the pool this turn: kick it */

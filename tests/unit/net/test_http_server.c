@@ -493,6 +493,26 @@ static void test_park_storm(void **state)
   stop();
 }
 
+/* More requests woken at once than the queue is deep: all are answered. */
+static void test_mass_wake(void **state)
+{
+  enum { N = 300 };
+  static peer_t p[N];
+  serve((http_server_options_t){.queue_depth = {80, 80, 80}, .loops = 1});
+  for (int i = 0; i < N; i++) p[i] = join();
+  for (int i = 0; i < N; i++) {
+    say(&p[i], GET("/park?m"));
+    if (i % 50 == 49) EVENTUALLY(http_server_stats(server).parked == i + 1); /* this burst must fit the queue */
+  }
+  atomic_store(&found, 1);
+  http_server_wake(server, 'k', S("m"));
+  for (int i = 0; i < N - 10; i++) expect(&p[i], HTTP1_GET, 200, "there");
+  for (int i = 0; i < N; i++) leave(&p[i]);
+  assert_int_equal(http_server_stats(server).refused, 0);
+  EVENTUALLY(http_server_stats(server).connections == 0);
+  stop();
+}
+
 static void test_full_queue(void **state)
 {
   serve((http_server_options_t){.workers = 2, .queue_depth = {1, 1, 1}, .queue_workers = {1, 1, 1}});
@@ -618,7 +638,7 @@ int main(void)
     cmocka_unit_test(test_answers),      cmocka_unit_test(test_headers),    cmocka_unit_test(test_pipeline),
     cmocka_unit_test(test_refusals),     cmocka_unit_test(test_expect_continue), cmocka_unit_test(test_slow_bytes),
     cmocka_unit_test(test_large_answer), cmocka_unit_test(test_timeouts),   cmocka_unit_test(test_plain_http),
-    cmocka_unit_test(test_park),         cmocka_unit_test(test_park_storm), cmocka_unit_test(test_full_queue),
+    cmocka_unit_test(test_park),         cmocka_unit_test(test_park_storm), cmocka_unit_test(test_mass_wake), cmocka_unit_test(test_full_queue),
     cmocka_unit_test(test_too_many),     cmocka_unit_test(test_drain),      cmocka_unit_test(test_stop_cuts),
     cmocka_unit_test(test_identity_and_address),
   };
