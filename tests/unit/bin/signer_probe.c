@@ -2,7 +2,7 @@
  * Asks a signer for what its ceiling does not allow, in well-framed messages over its own socket, as a network process that was
  * taken over would. One line for each case: name, ref, reason of the refusal ("signed" when there was none).
  *
- *   signer_probe CERTCTL_SIGNER      starts that program on a socket pair (settings from the environment)
+ *   signer_probe PROGRAM             starts that signer on a socket pair (settings from the environment)
  *   signer_probe --live PID FD       takes descriptor FD of the running process PID
  *
  * The ceiling the cases are made for: DNS *.example.com and localhost, IP 10.0.0.0/8, no e-mail, no URI, 90 days, P-256,
@@ -165,7 +165,7 @@ int main(int argc, char **argv)
   int fd = -1;
   if (argc == 2) fd = start_signer(argv[1]);
   else if (argc == 4 && strcmp(argv[1], "--live") == 0) fd = take_live((int)strtol(argv[2], NULL, 10), (int)strtol(argv[3], NULL, 10));
-  else die("usage: signer_probe CERTCTL_SIGNER | --live PID FD", NULL);
+  else die("usage: signer_probe PROGRAM | --live PID FD", NULL);
   static const key_kind_t kinds[KEYS] = {KEY_P256, KEY_P384, KEY_RSA, KEY_ED25519};
   for (int i = 0; i < KEYS; i++)
     if (!rc_ok(key_generate(kinds[i], 2048, &keys[i], &e))) die("key", &e);
