@@ -8,7 +8,7 @@ PROGRAMS := certctl-server certctl-signer certctl-agent certctl-cli
 PYTEST := $(PY) -m pytest -q -p no:cacheprovider
 # A folder that gains a meson.build is found only by configuring again.
 MESON  := meson.build meson_options.txt $(shell find src tests tools fuzz -name meson.build)
-HARD   := --buildtype=release -Db_pie=true
+HARD   := --buildtype=release -Doptimization=2 -Db_pie=true
 
 .PHONY: build run test lint docs bench test-newcomer test-http-strict test-der test-signer test-kill mutate clean setup
 .DEFAULT_GOAL := build
@@ -33,6 +33,7 @@ build-bench/build.ninja: $(MESON)
 	@tools/configure.sh build-bench $(HARD)
 
 run:
+	@tools/setup.sh run
 	@ONCE=$(ONCE) tools/run.sh
 
 # LIST=1 prints the names; SUITE=unit,lint,sql,scenario runs some of the suites.

@@ -25,7 +25,7 @@ if [ "$what" = --inside ]; then
   mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
   ln -s /proc/self/fd "$root/dev/fd"
   exec chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
-    http_proxy="${http_proxy:-}" https_proxy="${https_proxy:-}" "$@"
+    http_proxy="${http_proxy:-}" https_proxy="${https_proxy:-}" API_PORT="${API_PORT:-8443}" WEB_PORT="${WEB_PORT:-9443}" "$@"
 fi
 
 work=$(mktemp -d)
