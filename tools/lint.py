@@ -143,6 +143,20 @@ def links(t):
                     yield path, 1, f"the built {program} needs {lib}"
 
 
+@check(("build/bin/certctl-signer", "no program\n"))
+def hardened(t):
+    """The programs of `make build`, where they are built: position independent, bound at start, no executable stack."""
+    for program in ("certctl-server", "certctl-signer", "certctl-agent", "certctl-cli"):
+        path = f"build/bin/{program}"
+        if not (t.root / path).exists():
+            continue
+        elf = subprocess.run(["readelf", "-hdlW", t.root / path], capture_output=True, text=True).stdout
+        for what, pattern in (("position independent", r"Flags:.*\bPIE\b"), ("bound at start", r"\bBIND_NOW\b"),
+                              ("relocated read-only", r"GNU_RELRO"), ("without executable stack", r"GNU_STACK\s.*\sRW\s")):
+            if not re.search(pattern, elf):
+                yield path, 1, f"is not {what}"
+
+
 # ---- headers ----
 
 
