@@ -69,8 +69,11 @@ static inline bool der_more(const der_t *r) { return r->p < r->end; }
 /* Tag of the next value, or 0 at the end and after a failure. Consumes nothing. */
 static inline uint8_t der_peek(const der_t *r) { return r->p < r->end ? *r->p : 0; }
 
-/* Names the part that is read next, for errors. Static text. */
-static inline void der_field(der_t *r, const char *field) { r->field = field; }
+/* Names the part that is read next, for errors. Static text. After a failure the part at fault stays named. */
+static inline void der_field(der_t *r, const char *field)
+{
+  if (r->code == 0) r->field = field;
+}
 
 /* Records a failure at the current position, unless one is recorded. All pointers are to static text. */
 void der_fail(der_t *r, int32_t code, const char *reason, const char *text);

@@ -170,6 +170,7 @@ static void test_sticky_and_field(void **state)
   assert_int_equal(der_peek(&r), 0);
   assert_null(der_integer(&r).p);
   der_leave(&r);
+  der_field(&r, "later");
   der_fail(&r, RC_INVALID, "later", "is later");
   assert_true(rc_is(der_end(&r, &e), RC_SYNTAX));
   assert_string_equal(e.reason, "der_tag");

@@ -273,6 +273,15 @@ static void test_refused(void **state)
   shape_t s = good;
   s.exts = buf_slice(&many);
   assert_string_equal(parse(a, &s, &c), "ext_count");
+
+  /* The error names the part at fault and where it is. */
+  buf_t b = buf_on(a, 8192);
+  s = good;
+  s.validity = S("\x30\x00");
+  put_cert(&b, &s);
+  assert_true(rc_is(cert_parse(a, buf_slice(&b), &c, &e), RC_SYNTAX));
+  assert_string_equal(e.field, "validity");
+  assert_int_equal(e.offset, 36);
 }
 
 static void test_serial_text(void **state)
