@@ -454,12 +454,12 @@ static void close_conn(http_conn_t *c)
   loop_stream_close(loop_stream_of(c));
 }
 
-/* The peer sends no more: an answer that is under way is still given. */
-static void peer_ended(http_conn_t *c)
+/* The peer sends no more: an answer that is under way is still given. A goodbye is answered (RFC 8446 6.1), a mere FIN is not. */
+static void peer_ended(http_conn_t *c, bool said_goodbye)
 {
   c->peer_done = true;
   if (c->phase == PH_BUSY || c->phase == PH_WRITE) return;
-  if (c->phase == PH_IDLE) {
+  if (c->phase == PH_IDLE && said_goodbye) {
     tls_close(c->tls, &c->l->out);
     if (!flush(c)) return;
   }
@@ -505,7 +505,7 @@ static void on_data(void *user, slice_t in)
   if (l->plain.n) feed(c, buf_slice(&l->plain));
   buf_reset(&l->plain);
   if (rc_is(r, RC_AGAIN) || c->phase == PH_DEAD) return;
-  if (rc_is(r, RC_CLOSED)) peer_ended(c);
+  if (rc_is(r, RC_CLOSED)) peer_ended(c, true);
   else close_conn(c);
 }
 
@@ -513,7 +513,7 @@ static void on_ended(void *user, rc_t why)
 {
   http_conn_t *c = user;
   if (c->phase == PH_DEAD) return;
-  if (rc_is(why, RC_CLOSED)) peer_ended(c);
+  if (rc_is(why, RC_CLOSED)) peer_ended(c, false);
   else close_conn(c);
 }
 

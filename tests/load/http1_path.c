@@ -1,5 +1,5 @@
 /*
- * Nanoseconds to parse one request of 351 bytes with 8 header fields, median of
+ * Nanoseconds of CPU to parse one request of 351 bytes with 8 header fields, median of
  * 7 runs; prints one line of JSON.
  */
 #include "wire/http1.h"
@@ -26,13 +26,13 @@ static double run(void)
   static http1_head_t head;
   struct timespec a, b;
   slice_t in = slice_of(text, sizeof text - 1);
-  clock_gettime(CLOCK_MONOTONIC, &a);
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
   for (int i = 0; i < TURNS; i++) {
     size_t scan = 0;
     if (!rc_ok(http1_request(in, &scan, &head, NULL)) || head.nfields != 8) exit(1);
     __asm__ volatile("" : : "r"(&head) : "memory");
   }
-  clock_gettime(CLOCK_MONOTONIC, &b);
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
   return ((double)(b.tv_sec - a.tv_sec) * 1e9 + (double)(b.tv_nsec - a.tv_nsec)) / TURNS;
 }
 
