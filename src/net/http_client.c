@@ -329,8 +329,17 @@ static MUST rc_t call_on(exchange_t *x, http_answer_t *ret, err_t *e)
   return rc(RC_OK);
 }
 
+/* A blank or a line end in the path would begin another header or request. */
+static bool is_target(slice_t path)
+{
+  for (size_t i = 0; i < path.n; i++)
+    if (path.p[i] <= 0x20 || path.p[i] >= 0x7f) return false;
+  return path.n > 0 && path.p[0] == '/';
+}
+
 rc_t http_client_call(http_client_t *c, const http_call_t *call, arena_t *a, http_answer_t *ret, err_t *e)
 {
+  if (!is_target(call->path)) return fail(e, RC_INVALID, "http_path", "the request's path is not encoded");
   exchange_t x = {
     .c = c,
     .call = call,

@@ -52,7 +52,7 @@ typedef struct http_answer {
  * RC_CLOSED (the connection ended before the answer was whole), RC_AGAIN (the
  * tick gave up), RC_FULL (http_body_max, or a head over the
  * limits), RC_SYNTAX (not HTTP), RC_DENIED (the server's certificate),
- * RC_NOTFOUND, RC_IO (connecting). A kept connection that turns out closed
+ * RC_NOTFOUND, RC_IO (connecting), RC_INVALID (a path that is not encoded). A kept connection that turns out closed
  * before any byte of the answer is replaced once, and the request sent again
  * unless it is a POST of which bytes may have arrived.
  */

@@ -304,6 +304,11 @@ static void test_reconnects(void **state)
 static void test_refusals(void **state)
 {
   world_t *w = *state;
+  refused(w, "/a b", RC_INVALID, "http_path");
+  refused(w, "/a\r\nX: y", RC_INVALID, "http_path");
+  refused(w, "/\x7f", RC_INVALID, "http_path");
+  refused(w, "x", RC_INVALID, "http_path");
+  assert_int_equal(server.requests, 0);
   refused(w, "/cut", RC_CLOSED, "http_closed"); /* no close_notify: it may have been cut by somebody */
   refused(w, "/short", RC_CLOSED, "http_closed");
   refused(w, "/long", RC_FULL, "http_body_max");

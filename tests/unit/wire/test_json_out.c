@@ -163,6 +163,9 @@ static void test_cap_sticks(void **state)
     json_row_write(&j, &res, &row, NULL);
     assert_true(b.n <= cap);
     assert_true(rc_is(buf_rc(&b), RC_FULL));
+    size_t n = b.n;
+    json_text_emit(&b, S("")); /* would fit, but what comes before it is missing */
+    assert_int_equal(b.n, n);
   }
 }
 
