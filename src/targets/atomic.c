@@ -573,11 +573,9 @@ rc_t atomic_recover(const deploy_context_t *cx, const atomic_plan_t *plan, err_t
   rc_t x = run_open(&r, cx, plan, e);
   if (rc_ok(x)) x = run_lock(&r, e);
   if (rc_ok(x)) x = repair(&r, e);
-  if (rc_ok(x) && r.repaired) {
-    x = sweep_temporaries(&r, e);
-    if (rc_ok(x)) x = reload_old(&r, e);
-    if (rc_ok(x)) x = journal_drop(&r, e);
-  }
+  if (rc_ok(x)) x = sweep_temporaries(&r, e);
+  if (rc_ok(x) && r.repaired) x = reload_old(&r, e);
+  if (rc_ok(x) && r.repaired) x = journal_drop(&r, e);
   run_fini(&r);
   return x;
 }

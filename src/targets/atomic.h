@@ -53,8 +53,8 @@ typedef struct atomic_plan {
 MUST rc_t atomic_deploy(const deploy_context_t *cx, const atomic_plan_t *plan, bool *ret_skipped, err_t *e);
 
 /*
- * Only the repair: if the first path's journal shows a dead run, puts the old
- * files back, removes what it left and calls reload. Content of the plan's files
+ * Only the repair: removes the temporary files of a dead run; if the first
+ * path's journal shows one, puts the old files back and calls reload. Content of the plan's files
  * is not looked at.
  */
 MUST rc_t atomic_recover(const deploy_context_t *cx, const atomic_plan_t *plan, err_t *e);

@@ -532,6 +532,7 @@ static void test_recover_alone(void **state)
     assert_true(old || new);
     assert_string_equal(s.server.cert, old ? OLD_CERT : NEW_CERT);
     assert_int_equal(counted().journals, 0);
+    assert_int_equal(counted().temporaries, 0);
     fini(&s);
   }
 }
