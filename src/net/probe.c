@@ -119,7 +119,7 @@ rc_t endpoint_parse(slice_t text, slice_t *ret_host, uint16_t *ret_port, err_t *
   if (bracket) host = slice_sub(host, 1, host.n - 2);
   bool ok = colon > 0 && host.n > 0 && host.n <= LIM_NAME_LEN && rc_ok(slice_i64(port, &n)) && n >= 1 && n <= 65535;
   ok = ok && (bracket ? rc_ok(ip_parse(host, &ip)) && ip.n == 16 : slice_find(host, ':') == host.n);
-  for (size_t i = 0; ok && i < host.n; i++) ok = host.p[i] > ' ' && host.p[i] < 0x7f && host.p[i] != '/';
+  for (size_t i = 0; ok && i < host.n; i++) ok = host.p[i] > ' ' && host.p[i] < 0x7f && !strchr("/[]", host.p[i]);
   if (!ok) {
     rc_t r = err_set(e, RC_SYNTAX, "endpoint", NULL, "must be host:port");
     err_value(e, text.p, text.n);
