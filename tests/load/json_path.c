@@ -11,8 +11,9 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
-enum { ROUNDS = 9, PER_ROUND = 4000, SANS = 12 };
+enum { ROUNDS = 15, PER_ROUND = 4000, SANS = 12 };
 
 typedef struct row {
   slice_t id, name, common_name, environment, owner_id, team_id, issuer_id, policy_id, profile_id, status, tags, source, note, pem;
@@ -52,7 +53,7 @@ static const field_t fields[] = {
 
 static const resource_t res = {.name = "certificate", .fields = fields, .nfields = COUNT_OF(fields)};
 
-static slice_t sans[SANS], targets[2] = {{(const uint8_t *)"target-1764036244500000000-7", 28}, {(const uint8_t *)"target-1764036244500000000-8", 28}};
+static slice_t sans[SANS], targets[2];
 static char pem[700];
 
 static row_t sample(void)
@@ -62,11 +63,14 @@ static row_t sample(void)
     snprintf(names[i], sizeof names[i], "host-%02d.service.example.com", i);
     sans[i] = slice_str(names[i]);
   }
+  targets[0] = S("target-1764036244500000000-7");
+  targets[1] = S("target-1764036244500000000-8");
   for (size_t i = 0; i < sizeof pem - 1; i++) pem[i] = (char)(i % 65 == 64 ? '\n' : 'A' + (int)(i * 7 % 26));
   return (row_t){
     .id = S("cert-1764036244500000000-123"), .name = S("api \"front\" certificate"), .common_name = S("host-00.service.example.com"),
     .environment = S("production"), .owner_id = S("owner-1764036244500000000-1"), .team_id = S("team-1764036244500000000-1"), .issuer_id = S("iss-local"),
-    .policy_id = S("rp-standard"), .status = S("Active"), .tags = S("{\"team\":\"platform\",\"tier\":\"gold\",\"nested\":{\"a\":[1,2,3],\"b\":2.5,\"c\":null}}"),
+    .policy_id = S("rp-standard"), .status = S("Active"),
+    .tags = S("{\"team\":\"platform\",\"tier\":\"gold\",\"nested\":{\"a\":[1,2,3],\"b\":2.5,\"c\":null}}"),
     .source = S("API"), .note = S("renewed <automatically> & deployed; see \xe2\x80\x9crunbook\xe2\x80\x9d"), .pem = slice_str(pem),
     .sans = {sans, SANS}, .target_ids = {targets, 2}, .expires_at = {INT64_C(1803348244500000)}, .last_renewal_at = {INT64_C(1795572244500000)},
     .last_deployment_at = {INT64_C(1795572244600000)}, .revoked_at = US_NEVER, .created_at = {INT64_C(1764036244500000)},
@@ -220,9 +224,15 @@ static double median(double v[ROUNDS])
   return v[ROUNDS / 2];
 }
 
+/* CPU time of the process: other work on the machine does not count. */
+static int64_t cpu_us(void)
+{
+  return (int64_t)clock() * US_PER_S / CLOCKS_PER_SEC;
+}
+
 static double micros(int64_t from)
 {
-  return (double)(time_mono_us(&timesrc_system) - from) / PER_ROUND;
+  return (double)(cpu_us() - from) / PER_ROUND;
 }
 
 static bool report(const char *name, double floor[ROUNDS], double ours[ROUNDS], double gate)
@@ -240,10 +250,10 @@ static bool bench_write(const row_t *row)
   write_ours(&b, row);
   CHECK(write_floor(out, row) == b.n && memcmp(out, b.p, b.n) == 0); /* the same work */
   for (int k = 0; k < ROUNDS; k++) {
-    int64_t t = time_mono_us(&timesrc_system);
+    int64_t t = cpu_us();
     for (int i = 0; i < PER_ROUND; i++) CHECK(write_floor(out, row) == b.n);
     floor[k] = micros(t);
-    t = time_mono_us(&timesrc_system);
+    t = cpu_us();
     for (int i = 0; i < PER_ROUND; i++) write_ours(&b, row);
     ours[k] = micros(t);
   }
@@ -261,11 +271,11 @@ static bool bench_read(const char *name, slice_t text)
   json_get_alloc_funcs(&our_alloc, &our_free);
   for (int k = 0; k < ROUNDS; k++) {
     json_set_alloc_funcs(bump_alloc, bump_free);
-    int64_t t = time_mono_us(&timesrc_system);
+    int64_t t = cpu_us();
     for (int i = 0; i < PER_ROUND; i++) read_floor(text);
     floor[k] = micros(t);
     json_set_alloc_funcs(our_alloc, our_free);
-    t = time_mono_us(&timesrc_system);
+    t = cpu_us();
     for (int i = 0; i < PER_ROUND; i++) read_ours(a, text);
     ours[k] = micros(t);
   }

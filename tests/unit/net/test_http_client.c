@@ -99,7 +99,8 @@ static bool answer(peer_t *p, const http1_head_t *h, slice_t body)
     {"/goodbye", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", true, false},
     {"/close", "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", true, false},
     {"/long", "HTTP/1.1 200 OK\r\nContent-Length: 4096\r\n\r\n", false, false},
-    {"/long-chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n41\r\n0123456789012345678901234567890123456789012345678901234567890123X\r\n0\r\n\r\n", false, false},
+    {"/long-chunks",
+     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n41\r\n0123456789012345678901234567890123456789012345678901234567890123X\r\n0\r\n\r\n", false, false},
   };
   for (size_t i = 0; i < COUNT_OF(fixed); i++) {
     if (!slice_is(h->path, fixed[i].path)) continue;
@@ -423,7 +424,8 @@ static void test_no_server(void **state)
   refused(w, "/x", RC_IO, "sock_connect");
   close(fd);
   http_client_free(w->client);
-  assert_true(rc_ok(http_client_new(&(http_client_options_t){.base_url = S("https://no-such-name.invalid"), .time = &timesrc_system, .user_agent = S("t")}, &w->client, NULL)));
+  assert_true(rc_ok(http_client_new(&(http_client_options_t){.base_url = S("https://no-such-name.invalid"), .time = &timesrc_system,
+                                    .user_agent = S("t")}, &w->client, NULL)));
   refused(w, "/x", RC_NOTFOUND, "sock_resolve");
 }
 

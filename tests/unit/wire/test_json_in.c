@@ -170,7 +170,8 @@ static void test_budget(void **state)
 static void test_getters(void **state)
 {
   (void)state;
-  const json_t *o = good("{\"s\":\"x\",\"i\":-5,\"f\":3.0,\"b\":true,\"n\":null,\"a\":[\"p\",\"q\"],\"o\":{\"k\":1},\"t\":\"2026-11-25T02:04:04.5Z\",\"m\":[1]}");
+  const json_t *o = good("{\"s\":\"x\",\"i\":-5,\"f\":3.0,\"b\":true,\"n\":null,\"a\":[\"p\",\"q\"],"
+                         "\"o\":{\"k\":1},\"t\":\"2026-11-25T02:04:04.5Z\",\"m\":[1]}");
   slice_t s = S("preset");
   int64_t i = 7;
   bool b = false;
