@@ -205,6 +205,12 @@ static rc_t make_loops(http_server_t *s, err_t *e)
     r = make_loop(s, &s->loops[i], fds[i], e);
     s->nloops = i + 1;
   }
+  return r;
+}
+
+static rc_t start_loops(http_server_t *s, err_t *e)
+{
+  rc_t r = rc(RC_OK);
   for (int i = 0; rc_ok(r) && i < s->nloops; i++) {
     char name[16];
     snprintf(name, sizeof name, "loop-%d", i % 100);
@@ -266,11 +272,15 @@ rc_t http_server_start(const http_server_options_t *o, const http_app_t *app, sl
   rc_t r = s->loops && s->park ? tls_server_new(cert_pem, key_pem, &s->tls, e) : rc(RC_NOMEM);
   if (rc_ok(r)) r = make_pool(s);
   if (rc_ok(r)) r = make_loops(s, e);
-  if (!rc_ok(r)) {
-    server_free(s);
-    return r;
+  http_server_t *old = *ret;
+  if (rc_ok(r)) {
+    *ret = s; /* before a thread exists that could run a handler which wakes others through it */
+    r = start_loops(s, e);
   }
-  *ret = s;
+  if (!rc_ok(r)) {
+    *ret = old;
+    server_free(s);
+  }
   return r;
 }
 

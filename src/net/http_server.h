@@ -88,7 +88,10 @@ typedef struct http_server_options {
   const timesrc_t *time;   /* NULL: the system's */
 } http_server_options_t;
 
-/* Binds and starts serving. RC_IO with e->text naming the fault ("address already in use"). The identity is PEM text. */
+/*
+ * Binds and starts serving. RC_IO with e->text naming the fault ("address already in use"). The identity is PEM text.
+ * *ret must be initialised (NULL); it is set before the first handler runs, so that handlers may use it.
+ */
 MUST rc_t http_server_start(const http_server_options_t *o, const http_app_t *app, slice_t cert_pem, slice_t key_pem, http_server_t **ret, err_t *e);
 
 /* Port that is served. */
