@@ -26,6 +26,7 @@ typedef struct child {
   pid_t pid;                /* 0: not running */
   int control;
   bool ready;
+  bool crashed;             /* its last life ended by a signal that was not ours */
 } child_t;
 
 typedef struct supervisor {
@@ -39,6 +40,8 @@ typedef struct supervisor {
   bool was_ready;            /* both, once */
   bool stop;
 } supervisor_t;
+
+static const char died[] = "child died, both are started anew";
 
 enum verdict { GO_ON, STOPPED, DIED, REFUSED };
 
@@ -106,9 +109,10 @@ static void watch_tls(supervisor_t *s)
 
 /* --- starting --- */
 
-static void forget(child_t *c)
+static void forget(child_t *c, bool crashed)
 {
   c->pid = 0;
+  c->crashed = crashed;
   channel_close(&c->control);
 }
 
@@ -121,7 +125,7 @@ static MUST rc_t start_one(child_t *c, child_spec_t *spec, err_t *e)
   channel_close(&ends[1]);
   c->control = ends[0];
   c->ready = false;
-  if (!rc_ok(r)) forget(c);
+  if (!rc_ok(r)) forget(c, false);
   return r;
 }
 
@@ -170,11 +174,11 @@ static enum verdict reap(supervisor_t *s, child_t *c)
   take_notices(c);
   if (s->net.ready && s->signer.ready) s->was_ready = true;
   if (!child_reap(c->pid, &end)) return GO_ON;
-  forget(c);
+  forget(c, end.signal != 0);
   if (s->stop) return STOPPED;
   /* Its own words about a refused start are on the log already. */
   if (!s->was_ready && !c->ready && (end.exit_code == 1 || end.exit_code == CHILD_NO_EXEC)) return REFUSED;
-  log_line(LOG_WARN, "child died, both are started anew", log_c("child", c->name), log_i("exit_code", end.exit_code),
+  log_line(LOG_WARN, died, log_c("child", c->name), log_i("exit_code", end.exit_code),
            log_i("signal", end.signal));
   return DIED;
 }
@@ -211,7 +215,7 @@ static void end_one(supervisor_t *s, child_t *c, int64_t patience_ms)
   bool killed = false;
   while (c->pid != 0) {
     if (child_reap(c->pid, &end)) {
-      forget(c);
+      forget(c, end.signal != 0 && !killed);
       return;
     }
     int64_t left = deadline - time_mono_us(&timesrc_system) / 1000;
@@ -257,6 +261,11 @@ static int run(supervisor_t *s)
     if (!rc_ok(r)) say("cannot start", &e);
     enum verdict v = rc_ok(r) ? watch(s) : s->was_ready ? DIED : REFUSED;
     end_both(s);
+    /* A network process that loses its signer while it starts gives up with 1: that is the signer's death, no refusal. */
+    if (v == REFUSED && s->signer.crashed) {
+      log_line(LOG_WARN, died, log_c("child", s->signer.name));
+      v = DIED;
+    }
     if (v == REFUSED && !s->stop) return 1;
     if (s->stop) return 0;
     if (time_mono_us(&timesrc_system) / 1000 - begun >= STEADY_MS) wait_ms = BACKOFF_FIRST_MS;

@@ -9,6 +9,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -17,7 +18,8 @@ import pytest
 PLAIN_USER = 64999  # any user that is not root: supervisor, signer and network process then share it
 EPERM, EACCES = 1, 13
 CEILING = {
-    "names": {"dns": ["*.example.com", "localhost"], "ip": ["10.0.0.0/8"], "email": [], "uri": []},
+    # the server's own identity needs this host's name, localhost and the loopback addresses
+    "names": {"dns": ["*.example.com", "localhost", socket.gethostname().lower()], "ip": ["10.0.0.0/8", "127.0.0.1", "::1"], "email": [], "uri": []},
     "max_lifetime_s": 90 * 86400,
     "keys": [{"algorithm": "ECDSA", "min_size": 256, "max_size": 256}],
     "usages": ["serverAuth", "clientAuth"],
@@ -52,6 +54,7 @@ REFUSALS = {
 }
 SIGNED = {"allowed", "allowed-address", "allowed-at-the-end"}
 
+both_programs = pytest.mark.parametrize("program", ["supervised", "certctl-server"])
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can debug a process that is not dumpable")
 
 
@@ -87,20 +90,28 @@ def wait_for(what, seconds=20):
     raise AssertionError(f"not within {seconds} s: {what.__doc__ or what}")
 
 
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
 class Rig:
     """A supervisor with its two children, in a folder of its own."""
 
-    def __init__(self, folder, build, user=0, **settings):
+    def __init__(self, folder, build, user=0, program="supervised", **settings):
         self.folder = folder
         self.user = user
         self.state = folder / "state"
         self.programs = folder / "bin"
         self.log = folder / "log"
-        self.build = build
+        self.program = program
+        self.ready = {"supervised": '"msg":"serving"', "certctl-server": '"msg":"HTTPS server listening"'}[program]
         self.process = None
         folder.chmod(0o755)
         self.programs.mkdir()
-        for source in ("tests/unit/bin/supervised", "tests/unit/bin/signer_probe", "src/bin/certctl-signer"):
+        own = "src/bin/certctl-server" if program == "certctl-server" else "tests/unit/bin/supervised"
+        for source in (own, "tests/unit/bin/signer_probe", "src/bin/certctl-signer"):
             shutil.copy(build / source, self.programs)
         self.state.mkdir(mode=0o755)
         os.chown(self.state, user, user)
@@ -110,14 +121,15 @@ class Rig:
             "PATH": os.environ["PATH"],
             "ASAN_OPTIONS": "detect_leaks=0",  # the leak check at the end of a process forks and traces
             "CERTCTL_STATE_DIR": str(self.state),
+            "CERTCTL_SERVER_PORT": str(free_port()),
             "CERTCTL_CA_CEILING_FILE": str(ceiling),
             **settings,
         }
 
-    def start(self, program="supervised", serving=True):
+    def start(self, serving=True):
         self.log.touch()
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen([self.programs / program], env=self.env, stdout=log, stderr=log, user=self.user, group=self.user,
+            self.process = subprocess.Popen([self.programs / self.program], env=self.env, stdout=log, stderr=log, user=self.user, group=self.user,
                                             extra_groups=[] if os.geteuid() == 0 else None)
         if serving:
             self.wait_serving(1)
@@ -130,7 +142,7 @@ class Rig:
         def serving():
             if self.process.poll() is not None:
                 raise AssertionError(f"ended with {self.process.returncode}:\n{self.text()}")
-            return self.text().count('"msg":"serving"') >= times and self.net and self.signer
+            return self.text().count(self.ready) >= times and self.net and self.signer
 
         wait_for(serving)
 
@@ -237,9 +249,10 @@ def not_refused(rig):
 
 
 @root_only
+@both_programs
 @pytest.mark.parametrize("user", [0, PLAIN_USER], ids=["as-root", "as-plain-user"])
-def test_debugger_in_the_network_process_reaches_nothing(rig, user):
-    r = rig(user=user).start()
+def test_debugger_in_the_network_process_reaches_nothing(rig, user, program):
+    r = rig(user=user, program=program).start()
     before = (r.process.pid, r.signer, r.net)
     assert not_refused(r) == []
     assert (r.process.pid, r.signer, r.net) == before
@@ -248,9 +261,10 @@ def test_debugger_in_the_network_process_reaches_nothing(rig, user):
 
 
 @root_only
-def test_without_confinement_the_same_attempts_succeed(rig):
+@both_programs
+def test_without_confinement_the_same_attempts_succeed(rig, program):
     """The control: were the confinement lost, the test above would fail."""
-    r = rig(user=PLAIN_USER, CERTCTL_SANDBOX="off").start()
+    r = rig(user=PLAIN_USER, program=program, CERTCTL_SANDBOX="off").start()
     signer = r.signer
     tries = [t for t in attempts(r) if t[0] in ("open ca-iss-local.sealed", "write record.log", "make a folder in the state folder",
                                                 "handle of the signer", "kill the signer")]
@@ -261,8 +275,9 @@ def test_without_confinement_the_same_attempts_succeed(rig):
 
 
 @root_only
-def test_signer_is_confined_too(rig):
-    r = rig().start()
+@both_programs
+def test_signer_and_network_process_gave_up_what_they_do_not_need(rig, program):
+    r = rig(program=program).start()
     status = dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{r.signer}/status").read_text().splitlines() if ":\t" in line)
     assert status["Seccomp"] == "2" and status["NoNewPrivs"] == "1"
     assert status["Uid"].split() == ["64901"] * 4 and status["Gid"].split() == ["64901"] * 4 and status["Groups"].strip() == ""
@@ -294,8 +309,9 @@ def test_requests_above_the_ceiling_are_refused_by_name_and_recorded(rig):
 
 
 @root_only
-def test_requests_on_the_live_socket_are_refused_by_name_and_recorded(rig):
-    r = rig().start()
+@both_programs
+def test_requests_on_the_live_socket_are_refused_by_name_and_recorded(rig, program):
+    r = rig(program=program).start()
     check_probe(r.probe("--live", r.net, 4), r.record("dump"))
     assert alive(r.signer)
 
@@ -314,9 +330,10 @@ def test_a_message_that_is_none_ends_the_signer_and_both_are_started_anew(rig):
 # --- the supervisor ---
 
 
+@both_programs
 @pytest.mark.parametrize("which", ["signer", "net"])
-def test_when_either_dies_both_are_started_anew(rig, which):
-    r = rig().start()
+def test_when_either_dies_both_are_started_anew(rig, which, program):
+    r = rig(program=program).start()
     first = (r.net, r.signer)
     os.kill(getattr(r, which), signal.SIGKILL)
     r.wait_serving(2)
@@ -325,9 +342,10 @@ def test_when_either_dies_both_are_started_anew(rig, which):
     assert r.text().count('"msg":"ca_made"') == 1
 
 
+@both_programs
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_stop_is_orderly_and_leaves_nothing(rig, number):
-    r = rig().start()
+def test_stop_is_orderly_and_leaves_nothing(rig, number, program):
+    r = rig(program=program).start()
     pids = (r.net, r.signer)
     r.process.send_signal(number)
     assert r.process.wait(20) == 0
@@ -361,9 +379,10 @@ def test_wrong_passphrase_refuses_the_start(rig):
 
 
 @root_only
-def test_passphrase_reaches_the_signer_alone(rig):
+@both_programs
+def test_passphrase_reaches_the_signer_alone(rig, program):
     secret = "canary-horse-battery-staple"
-    r = rig(CERTCTL_CA_PASSPHRASE=secret).start()
+    r = rig(program=program, CERTCTL_CA_PASSPHRASE=secret).start()
     assert not (r.state / "signer/passphrase").exists()
     for pid in (r.process.pid, r.net, r.signer):
         for name in ("environ", "cmdline"):
@@ -460,3 +479,26 @@ def test_an_existing_ca_is_imported_once(rig):
     r.start(serving=False)
     r.wait_serving(2)
     assert r.text().count('"msg":"ca_imported"') == 1
+
+
+@pytest.mark.parametrize("point", ["signer_before_record", "signer_after_record", "signer_before_reply"])
+def test_killed_around_the_record_it_goes_on(rig, point):
+    """The point kills the first signer at its first batch; the next one serves, and no signature is there twice or half."""
+    r = rig(CERTCTL_FAILPOINT=point)
+    names = subprocess.run([r.programs / "certctl-signer", "--list-failpoints"], capture_output=True, text=True).stdout.split()
+    assert point in names
+    if not failpoints_built(r):
+        pytest.skip("built without failpoints")
+    r.start(serving=False)
+    r.wait_serving(1)
+    entries = [json.loads(line) for line in r.record("dump").splitlines()]
+    refs = [e["ref"] for e in entries if e["kind"] == "signature"]
+    assert len(refs) == len(set(refs)) == (1 if point == "signer_before_record" else 2)
+    assert '"msg":"child died, both are started anew","child":"signer"' in r.text()
+    assert "every sum is right" in r.record("check")
+
+
+def failpoints_built(r):
+    """Whether the points are in this build: then a name that is none refuses."""
+    run = subprocess.run([r.programs / "certctl-signer", "record", "check"], env={**r.env, "CERTCTL_FAILPOINT": "nonsense"}, capture_output=True, text=True)
+    return "names no failpoint" in run.stderr

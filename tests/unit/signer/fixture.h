@@ -52,7 +52,9 @@ static timesrc_t fixture_time(fixture_t *f)
 
 static inline void must_be_ok(rc_t r, const err_t *e)
 {
+  const err_t none = {0};
   if (rc_ok(r)) return;
+  if (!e) e = &none;
   char text[512];
   err_format(e, text, sizeof text);
   fail_msg("%s: %s: %s", rc_name(r), e->reason ? e->reason : "-", text);

@@ -1,5 +1,7 @@
 #include "fixture.h"
 
+#include "signer/record.h"
+
 static arena_t *arena;
 
 /* A request with something in every member. */
@@ -139,6 +141,56 @@ static void test_messages_that_nobody_may_send(void **state)
   fixture_clean(&f);
 }
 
+/* A frame of one sign request, as the client would send it. */
+static void put_sign(fixture_t *f, sigkey_t *key, const char *ref, buf_t *b)
+{
+  static const char *const names[] = {"www.example.com"};
+  static const slice_t texts[] = {{(const uint8_t *)"www.example.com", 15}};
+  sign_request_t rq = {.ref = slice_str(ref), .issuer = S("iss-local"), .csr_der = fixture_csr(f, key, names, 1), .names = {texts, 1},
+                       .lifetime_s = 3600};
+  size_t start = msg_frame_begin(b, MSG_SIGN), at = msg_item_begin(b);
+  must_be_ok(msg_put(&msg_sign_request, &rq, b), NULL);
+  msg_item_end(b, at);
+  must_be_ok(msg_frame_end(b, start, 1), NULL);
+}
+
+/* The n-th allocation fails: the request or the frame is refused, nothing is recorded by halves, and the same request then succeeds. */
+static void test_allocations_may_fail(void **state)
+{
+  (void)state;
+  fixture_t f;
+  err_t e = {0};
+  fixture_folder(&f);
+  must_be_ok(fixture_open(&f, (slice_t){NULL, 0}, (slice_t){NULL, 0}, (slice_t){NULL, 0}, &e), &e);
+  KEY_SCOPED sigkey_t *key = fixture_key(KEY_P256, 0);
+  BUF_SCOPED buf_t in = buf_heap(1 << 16);
+  put_sign(&f, key, "torture", &in);
+  long n = 0;
+  for (bool signed_now = false; !signed_now; n++) {
+    BUF_SCOPED buf_t out = buf_heap(1 << 20);
+    msg_frame_t frame, reply;
+    msg_outcome_t outcome;
+    slice_t item;
+    must_be_ok(msg_frame_parse(buf_slice(&in), &frame), NULL);
+    mem_fail_after(n);
+    rc_t r = signer_answer(f.signer, &frame, &out, &e);
+    mem_fail_after(-1);
+    if (!rc_ok(r)) continue;
+    must_be_ok(msg_frame_parse(buf_slice(&out), &reply), NULL);
+    must_be_ok(msg_item_next(&reply.body, &item), NULL);
+    must_be_ok(msg_get(&msg_outcome, &item, arena, &outcome), NULL);
+    signed_now = outcome.code == RC_OK;
+    assert_true(n < 1000);
+  }
+  signer_free(f.signer);
+  record_stats_t stats;
+  uint64_t torn;
+  must_be_ok(record_check(&f.dir, "record.log", NULL, NULL, &stats, &torn, &e), &e);
+  assert_int_equal(stats.signatures, 1);
+  assert_int_equal(torn, 0);
+  fixture_clean(&f);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -147,6 +199,7 @@ int main(void)
       cmocka_unit_test(test_lengths_are_bounded_both_ways),
       cmocka_unit_test(test_frames),
       cmocka_unit_test(test_messages_that_nobody_may_send),
+      cmocka_unit_test(test_allocations_may_fail),
   };
   log_setup(LOG_ERROR, false);
   arena = arena_new(16 * 1024 * 1024);
