@@ -86,7 +86,8 @@ static rc_t verification_read(request_t *rq, verification_t *v, err_t *e)
   if (v->target.n == 0) return err_set(e, RC_INVALID, "target_id", "target_id", "is required");
   if (v->expected.n == 0) return err_set(e, RC_INVALID, "expected_fingerprint", "expected_fingerprint", "is required");
   if (v->actual.n == 0 && v->verified) return err_set(e, RC_INVALID, "actual_fingerprint", "actual_fingerprint", "is required when verified is true");
-  if (v->expected.n > 128 || v->actual.n > 128) return err_limit(e, RC_INVALID, "fingerprint", "actual_fingerprint", "must be {limit} characters or fewer", 128);
+  if (v->expected.n > 128 || v->actual.n > 128)
+    return err_limit(e, RC_INVALID, "fingerprint", "actual_fingerprint", "must be {limit} characters or fewer", 128);
   v->error = slice_sub(v->error, 0, 4096);
   return rc(RC_OK);
 }

@@ -2,6 +2,9 @@
 #include "api/openapi.h"
 #include "base/version.h"
 #include "core/stats.h"
+#include "db/list.h"
+#include "issuers/issuer.h"
+#include "model/resources.h"
 #include "wire/pem.h"
 
 rc_t system_health(request_t *rq, reply_t *rp) { return reply_status(rp, 200, "healthy"); }
@@ -180,28 +183,39 @@ rc_t system_openapi(request_t *rq, reply_t *rp)
   return rc(RC_OK);
 }
 
+static rc_t chain_of(request_t *rq, slice_t *ret_pem, err_t *e)
+{
+  issuer_t row;
+  db_read_t *db;
+  TRY(request_db(rq, &db, e));
+  TRY(list_get(db, rq->a, &res_issuer, rq->param[0], &row, e));
+  request_release(rq);
+  const issuer_kind_t *kind = issuer_find(row.type);
+  return kind ? kind->chain(rq->core->signer, rq->a, ret_pem, e) : rc(RC_NOTFOUND);
+}
+
+static bool wants_pem(const request_t *rq)
+{
+  slice_t accept = http1_header(rq->http->head, "Accept"), one;
+  while (accept.p && slice_split(&accept, ',', &one)) {
+    one = slice_trim(one);
+    if (slice_starts(one, S("application/x-pem-file")) || slice_starts(one, S("application/pem-certificate-chain"))) return true;
+  }
+  return false;
+}
+
 /* PEM chain when the client asks for PEM, the certificate's DER otherwise. */
 rc_t system_ca(request_t *rq, reply_t *rp)
 {
-  slice_t chain, der;
+  slice_t chain;
+  pem_file_t file = {0};
   err_t e = {0};
-  rc_t got = signer_ca_chain(rq->core->signer, rq->param[0], rq->a, &chain, &e);
+  rc_t got = chain_of(rq, &chain, &e);
   if (rc_is(got, RC_NOTFOUND)) return reply_message(rq, rp, 404, "Issuer not found");
-  if (!rc_ok(got)) return reply_error(rq, rp, got, &e);
-  slice_t accept = http1_header(rq->http->head, "Accept"), one;
-  bool pem = false;
-  while (accept.p && slice_split(&accept, ',', &one)) pem = pem || slice_starts(slice_trim(one), S("application/x-pem-file")) || slice_starts(slice_trim(one), S("application/pem-certificate-chain"));
+  if (rc_ok(got)) got = pem_parse(rq->a, chain, &file, &e);
+  if (!rc_ok(got) || file.n == 0) return reply_error(rq, rp, rc_ok(got) ? rc(RC_INTERNAL) : got, &e);
   rp->status = 200;
-  if (pem) {
-    rp->content_type = "application/pem-certificate-chain";
-    buf_put(&rp->body, chain);
-    return rc(RC_OK);
-  }
-  pem_file_t file;
-  got = pem_parse(rq->a, chain, &file, &e);
-  if (!rc_ok(got) || file.n == 0) return reply_error(rq, rp, rc(RC_INTERNAL), &e);
-  der = file.blocks[0].der;
-  rp->content_type = "application/pkix-cert";
-  buf_put(&rp->body, der);
+  rp->content_type = wants_pem(rq) ? "application/pem-certificate-chain" : "application/pkix-cert";
+  buf_put(&rp->body, wants_pem(rq) ? chain : file.blocks[0].der);
   return rc(RC_OK);
 }

@@ -32,8 +32,8 @@ static rc_t store_open(net_t *n, err_t *e)
   const conf_t *c = n->app.core.conf;
   char url[LIM_PATH + 8];
   int k = snprintf(url, sizeof url, "sqlite:%.*s", SLICE_ARG(c->database_path));
-  return db_open(&(db_options_t){.url = slice_of(url, (size_t)k), .max_conns = (size_t)c->database_max_conns, .time = n->app.core.time, .demo_seed = c->demo_seed},
-                 &n->app.core.db, e);
+  const db_options_t o = {.url = slice_of(url, (size_t)k), .max_conns = (size_t)c->database_max_conns, .time = n->app.core.time, .demo_seed = c->demo_seed};
+  return db_open(&o, &n->app.core.db, e);
 }
 
 /* Migrations, first rows and the first administrator's key need the state folder; what serves later has three files of it. */
@@ -121,7 +121,8 @@ static rc_t listen(net_t *n, arena_t *a, err_t *e)
   secret_wipe((void *)(uintptr_t)id.key_pem.p, id.key_pem.n);
   TRY(got);
   atomic_store(&waking, n->app.server);
-  log_line(LOG_INFO, "HTTPS server listening", log_s("address", c->server_host), log_i("port", http_server_port(n->app.server)), log_c("min_version", "TLS1.3"));
+  log_line(LOG_INFO, "HTTPS server listening", log_s("address", c->server_host), log_i("port", http_server_port(n->app.server)),
+           log_c("min_version", "TLS1.3"));
   return rc(RC_OK);
 }
 
@@ -136,7 +137,8 @@ static rc_t start(net_t *n, arena_t *a, err_t *e)
   TRY(issue_adopt(core, e));
   TRY(listen(n, a, e));
   loops_table(core->conf, n->loops);
-  TRY(ticker_start(&(ticker_options_t){.db = core->db, .time = core->time, .rng = core->rng, .loops = n->loops, .nloops = LOOP_COUNT, .ctx = core}, &n->ticker, e));
+  const ticker_options_t o = {.db = core->db, .time = core->time, .rng = core->rng, .loops = n->loops, .nloops = LOOP_COUNT, .ctx = core};
+  TRY(ticker_start(&o, &n->ticker, e));
   return link_ready(e);
 }
 
@@ -170,7 +172,8 @@ int server_net_run(const conf_t *conf)
   ARENA_SCOPED arena_t *a = arena_new(WORK_ARENA);
   err_t e = {0};
   child_signals_hold();
-  log_line(LOG_INFO, "certctl server starting", log_c("version", version_text()), log_s("server_host", conf->server_host), log_i("server_port", conf->server_port));
+  log_line(LOG_INFO, "certctl server starting", log_c("version", version_text()), log_s("server_host", conf->server_host),
+           log_i("server_port", conf->server_port));
   rc_t got = a ? link_open(false, &e) : rc(RC_NOMEM);
   if (rc_ok(got)) got = start(&n, a, &e);
   if (rc_ok(got)) {

@@ -148,8 +148,8 @@ rc_t inventory_map(const core_t *core, arena_t *a, slice_t certificate, slice_t 
             &(audit_note_t){.action = res_certificate.audit_update, .resource_type = "certificate", .resource_id = certificate,
                             .details = AUDIT_FACTS(a, fact_s(add ? "target_added" : "target_removed", target))});
   rc_t got = db_submit(core->db, c, e);
-  if (rc_is(got, RC_CONFLICT)) return err_set(e, RC_NOTFOUND, "mapping", NULL, add ? "Certificate or target not found" : "Target is not mapped to this certificate");
-  return got;
+  const char *why = add ? "Certificate or target not found" : "Target is not mapped to this certificate";
+  return rc_is(got, RC_CONFLICT) ? err_set(e, RC_NOTFOUND, "mapping", NULL, why) : got;
 }
 
 rc_t inventory_archive(const core_t *core, arena_t *a, slice_t certificate, const actor_t *who, err_t *e)
@@ -232,7 +232,8 @@ rc_t inventory_renew(const core_t *core, arena_t *a, slice_t certificate, bool f
   cmd_add(c, sql_certificate_renewing(a, &(struct sql_certificate_renewing){.id = certificate, .at = now}), 1);
   audit_add(c, a, now, who,
             &(audit_note_t){.action = "renewal_triggered", .resource_type = "certificate", .resource_id = certificate,
-                            .details = AUDIT_FACTS(a, fact_s("common_name", x.common_name), fact_s("job_id", first), fact_i("job_count", (int64_t)(jobs ? jobs : 1)))});
+                            .details = AUDIT_FACTS(a, fact_s("common_name", x.common_name), fact_s("job_id", first),
+                                                   fact_i("job_count", (int64_t)(jobs ? jobs : 1)))});
   rc_t got = db_submit(core->db, c, e);
   if (rc_is(got, RC_CONFLICT)) return err_set(e, RC_CONFLICT, "in_progress", NULL, "certificate renewal already in progress");
   TRY(got);

@@ -137,7 +137,6 @@ static rc_t order(const core_t *core, arena_t *a, const context_t *x, slice_t ag
   const issuer_kind_t *kind = issuer_find(x->issuer_type);
   if (!kind) return err_set(e, RC_CONFLICT, "issuer_type", NULL, "issuer has a type this build does not have");
   issue_order_t o = {.ref = x->job.id,
-                     .issuer_id = x->cert.issuer_id,
                      .config = x->issuer_config,
                      .csr_der = csr_der,
                      .common_name = x->cert.common_name,

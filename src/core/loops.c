@@ -98,7 +98,8 @@ rc_t loop_job_timeout(void *ctx)
     slice_t error = arena_printf(a, "timed out in AwaitingCSR after %lld s", (long long)(core->conf->job_awaiting_csr_timeout_us / US_PER_S));
     change(core, a, now, sql_job_time_out(a, &(struct sql_job_time_out){.id = v[i].text[0], .error = error, .at = now}),
            &(audit_note_t){.action = "job_timeout", .resource_type = "job", .resource_id = v[i].text[0],
-                           .details = AUDIT_FACTS(a, fact_s("old_status", S("AwaitingCSR")), fact_s("new_status", S("Failed")), fact_s("timeout_reason", S("csr_timeout")))},
+                           .details = AUDIT_FACTS(a, fact_s("old_status", S("AwaitingCSR")), fact_s("new_status", S("Failed")),
+                                                  fact_s("timeout_reason", S("csr_timeout")))},
            (slice_t){NULL, 0}, v[i].text[0]);
   }
   return rc(RC_OK);
@@ -128,7 +129,8 @@ rc_t loop_expiry(void *ctx)
   found_t *v;
   size_t n;
   if (!a) return rc(RC_NOMEM);
-  TRY(sweep_read(core, a, sql_certificates_aging(a, &(struct sql_certificates_aging){.at = now, .never = US_NEVER, .horizon = us_add_s(now, WINDOW_MAX_S)}), 3, 0, &v, &n, NULL));
+  const struct sql_certificates_aging p = {.at = now, .never = US_NEVER, .horizon = us_add_s(now, WINDOW_MAX_S)};
+  TRY(sweep_read(core, a, sql_certificates_aging(a, &p), 3, 0, &v, &n, NULL));
   for (size_t i = 0; i < n; i++)
     change(core, a, now, sql_certificate_age(a, &(struct sql_certificate_age){.id = v[i].text[0], .old = v[i].text[1], .status = v[i].text[2], .at = now}),
            &(audit_note_t){.action = "certificate_status_changed", .resource_type = "certificate", .resource_id = v[i].text[0],

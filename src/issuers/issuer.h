@@ -10,7 +10,7 @@
 /* What is wanted; slices live until the call returns. */
 typedef struct issue_order {
   slice_t ref;             /* idempotency key: the job id, or a fresh id */
-  slice_t issuer_id, config;
+  slice_t config;          /* of the issuer's row */
   slice_t csr_der, common_name;
   texts_t names;           /* of the certificate row */
   int64_t profile_max_s;   /* 0: none */
@@ -32,6 +32,8 @@ typedef struct issuer_kind {
   uint32_t nfields;
   /* Checks a configuration object at write. */
   rc_t (*check)(slice_t config, arena_t *a, err_t *e);
+  /* PEM of the CA certificates, the issuing one first. */
+  rc_t (*chain)(signer_client_t *signer, arena_t *a, slice_t *ret_pem, err_t *e);
   /* RC_CLOSED and RC_AGAIN: try again later; anything else is final for this CSR. */
   rc_t (*issue)(signer_client_t *signer, const issue_order_t *o, arena_t *a, issue_result_t *ret, err_t *e);
 } issuer_kind_t;

@@ -1,5 +1,6 @@
 /*
  * The built-in CA: its key lives in the signer (spec/protocols.md 8, decisions: Certificates).
+ * Issuers of this kind differ in their settings; all sign with the one CA.
  */
 #include "issuers/issuer.h"
 
@@ -37,18 +38,23 @@ static rc_t check(slice_t config, arena_t *a, err_t *e)
   return config_read(config, a, &c, e);
 }
 
+/* Name of the built-in CA in the signer. */
+static const slice_t ca_id = {(const uint8_t *)"iss-local", 9};
+
+static rc_t chain(signer_client_t *signer, arena_t *a, slice_t *ret_pem, err_t *e) { return signer_ca_chain(signer, ca_id, a, ret_pem, e); }
+
 static int64_t shorter(int64_t a, int64_t b) { return b > 0 && b < a ? b : a; }
 
 static rc_t issue(signer_client_t *signer, const issue_order_t *o, arena_t *a, issue_result_t *ret, err_t *e)
 {
   local_config_t c;
   issue_result_t r;
-  slice_t chain;
+  slice_t above;
   TRY(config_read(o->config, a, &c, e));
-  TRY(signer_ca_chain(signer, o->issuer_id, a, &chain, e));
+  TRY(chain(signer, a, &above, e));
   TRY(signer_sign(signer,
                   &(sign_request_t){.ref = o->ref,
-                                    .issuer = o->issuer_id,
+                                    .issuer = ca_id,
                                     .csr_der = o->csr_der,
                                     .common_name = o->common_name,
                                     .names = o->names,
@@ -59,9 +65,9 @@ static rc_t issue(signer_client_t *signer, const issue_order_t *o, arena_t *a, i
                                     .must_staple = o->must_staple,
                                     .context = o->context},
                   a, &r.leaf, e));
-  buf_t pem = buf_on(a, 2 * (size_t)LIM_CERT_DER + chain.n);
+  buf_t pem = buf_on(a, 2 * (size_t)LIM_CERT_DER + above.n);
   pem_emit(&pem, "CERTIFICATE", r.leaf.der);
-  buf_put(&pem, chain);
+  buf_put(&pem, above);
   TRY(buf_rc(&pem));
   r.pem_chain = buf_slice(&pem);
   *ret = r;
@@ -71,4 +77,4 @@ static rc_t issue(signer_client_t *signer, const issue_order_t *o, arena_t *a, i
 static const char *const aliases[] = {"local", "local_ca", NULL};
 
 const issuer_kind_t issuer_local = {
-  .type = "GenericCA", .aliases = aliases, .fields = fields, .nfields = COUNT_OF(fields), .check = check, .issue = issue};
+  .type = "GenericCA", .aliases = aliases, .fields = fields, .nfields = COUNT_OF(fields), .check = check, .chain = chain, .issue = issue};

@@ -27,6 +27,7 @@ def server(tmp_path_factory):
 RESOURCES = {
     "teams": ({"name": "Team A"}, {"description": "of people"}),
     "owners": ({"name": "Owner A", "email": "a@example.test", "team_id": "t-test"}, {"email": "b@example.test"}),
+    "issuers": ({"name": "Issuer A", "type": "GenericCA", "config": {"validity_days": 30}}, {"config": {"validity_days": 7}, "enabled": False}),
     "profiles": ({"name": "Profile A", "max_ttl_seconds": 86400}, {"max_ttl_seconds": 3600, "must_staple": True}),
     "renewal-policies": ({"name": "Policy A", "renewal_window_days": 20}, {"max_retries": 5}),
 }
