@@ -61,6 +61,11 @@ static void test_refused(void **state)
   ip_t ip;
   assert_false(rc_ok(ip_parse(S("1:2:3:4:5:6:7::8"), &ip)));
   assert_false(rc_ok(ip_parse(S("1.2.3.4\0"), &ip)));
+  ip_t a, b;
+  assert_true(rc_ok(ip_parse(S("1.2.3.4"), &a)) && rc_ok(ip_parse(S("102:304::"), &b)));
+  assert_memory_equal(a.b, b.b, 4);
+  assert_false(ip_eq(&a, &b)); /* the same first bytes in the other family */
+  assert_true(rc_ok(ip_parse(S("1.2.3.5"), &b)) && !ip_eq(&a, &b) && ip_eq(&a, &a));
 }
 
 /* Random text of the right letters: we accept nothing that inet_pton refuses, and agree on the bytes. */

@@ -93,7 +93,12 @@ static void test_refused_by_name(void **state)
     if (r.code != rows[i].code || strcmp(e.reason ? e.reason : "", rows[i].reason) != 0)
       fail_msg("%s: rc %d reason %s, expected %s", (const char *)rows[i].text.p, r.code, e.reason ? e.reason : "-", rows[i].reason);
     assert_null(doc.root);
+    assert_int_equal(json_parse(arena, rows[i].text, &doc, NULL).code, rows[i].code);
   }
+  json_doc_t doc;
+  err_t e = {0};
+  assert_false(rc_ok(json_parse(arena, S("{\"a\": tru}"), &doc, &e)));
+  assert_int_equal(e.offset, 9);
 }
 
 static void test_depth(void **state)
@@ -220,6 +225,7 @@ static void test_emit_is_canonical(void **state)
   static const char *const rows[][2] = {
     {" { \"b\" : 1 , \"a\" : [ ] , \"c\":{ } } ", "{\"b\":1,\"a\":[],\"c\":{}}"},
     {"[1.50, 1e2, 0.1, -0.0, 1E-7, 100000000000000000000.0]", "[1.5,100.0,0.1,-0.0,1e-07,1e+20]"},
+    {"[0.30000000000000004,0.3333333333333333,1.7976931348623157e308]", "[0.30000000000000004,0.3333333333333333,1.7976931348623157e+308]"},
     {"[true,false,null,-9223372036854775808]", "[true,false,null,-9223372036854775808]"},
     {"\"\\u00e9\\/\\ud83d\\ude00<&\\u001f\\\"\"", "\"\xc3\xa9/\xf0\x9f\x98\x80\\u003c\\u0026\\u001f\\\"\""},
   };
@@ -256,6 +262,15 @@ static const field_t fields[] = {
   FIELD(row_t, enabled, FT_BOOL, 0, .def = "true"),
   FIELD(row_t, expires_at, FT_TIME, 0, ),
   FIELD(row_t, sans, FT_TEXTS, 0, .max = 2),
+};
+
+static const field_t all_required[] = {
+  FIELD(row_t, status, FT_ENUM, FF_REQUIRED, .values = statuses),
+  FIELD(row_t, config, FT_JSON, FF_REQUIRED, ),
+  FIELD(row_t, sans, FT_TEXTS, FF_REQUIRED, ),
+  FIELD(row_t, expires_at, FT_TIME, FF_REQUIRED, ),
+  FIELD(row_t, days, FT_INT, FF_REQUIRED, ),
+  FIELD(row_t, enabled, FT_BOOL, FF_REQUIRED, ),
 };
 
 static const resource_t res = {.name = "thing", .fields = fields, .nfields = COUNT_OF(fields), .row_size = sizeof(row_t)};
@@ -343,6 +358,20 @@ static void test_row_defaults_and_required(void **state)
   assert_string_equal(text, "name is required");
   row.name = S("n");
   assert_true(rc_ok(json_row_required(&res, &row, &e)));
+
+  const resource_t every = {.fields = all_required, .nfields = COUNT_OF(all_required)};
+  slice_t san = S("a");
+  row = (row_t){.expires_at = US_NEVER};
+  static const char *const missing[] = {"status", "config", "sans", "expires_at"};
+  for (size_t i = 0; i < COUNT_OF(missing); i++) {
+    assert_int_equal(json_row_required(&every, &row, &e).code, RC_INVALID);
+    assert_string_equal(e.field, missing[i]);
+    if (i == 0) row.status = S("Active");
+    if (i == 1) row.config = S("{}");
+    if (i == 2) row.sans = (texts_t){&san, 1};
+    if (i == 3) row.expires_at = (us_t){0};
+  }
+  assert_true(rc_ok(json_row_required(&every, &row, &e))); /* zero and false are values */
 }
 
 int main(void)

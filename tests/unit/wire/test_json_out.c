@@ -44,6 +44,18 @@ static void test_structure(void **state)
                                    "\"t\":\"2026-11-25T02:04:04.5Z\",\"never\":\"0001-01-01T00:00:00Z\",\"s\":null,\"f\":false}");
 }
 
+static void test_deep(void **state)
+{
+  (void)state;
+  BUF_SCOPED buf_t b = buf_heap(4096);
+  jw_t j = jw_on(&b);
+  for (int i = 0; i < 63; i++) jw_array(&j);
+  jw_int(&j, 1);
+  jw_int(&j, 2);
+  for (int i = 0; i < 63; i++) jw_array_end(&j);
+  assert_int_equal(b.n, 2 * 63 + 3);
+}
+
 static void test_escapes(void **state)
 {
   (void)state;
@@ -172,7 +184,7 @@ static void test_cap_sticks(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_structure),  cmocka_unit_test(test_escapes),    cmocka_unit_test(test_round_trip),
+    cmocka_unit_test(test_structure),  cmocka_unit_test(test_deep),  cmocka_unit_test(test_escapes),    cmocka_unit_test(test_round_trip),
     cmocka_unit_test(test_rows),       cmocka_unit_test(test_cap_sticks),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,6 +42,8 @@ static void test_paths(void **state)
     {"/a%20b/c+d", 2, {"a b", "c+d"}},
     {"/x%2Fy/%e2%82%ac", 2, {"x/y", "\xe2\x82\xac"}},
     {"/%2e%2E", 1, {".."}},
+    {"/%5f%5A%c3%af%C3%AF", 1, {"_Z\xc3\xaf\xc3\xaf"}},
+    {"/a%01%10", 1, {"a\x01\x10"}},
   };
   for (size_t i = 0; i < COUNT_OF(rows); i++) {
     url_path_t p;
@@ -129,6 +131,11 @@ static void test_base(void **state)
     assert_int_equal(u.port, rows[i].port);
     assert_int_equal(u.v6, rows[i].authority[0] == '[');
   }
+  char longest[8 + 254 + 1] = "https://"; /* a DNS name has 253 characters at most */
+  url_base_t longest_base;
+  memset(longest + 8, 'h', 254);
+  assert_true(rc_ok(url_base_parse(slice_of(longest, 8 + 253), &longest_base, NULL)));
+  assert_false(rc_ok(url_base_parse(slice_of(longest, 8 + 254), &longest_base, NULL)));
   static const char *const bad[][2] = {
     {"", "url_empty"},
     {"  ", "url_empty"},
