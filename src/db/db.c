@@ -95,7 +95,7 @@ void db_stats(db_t *db, db_stats_t *ret)
 {
   pool_t *p = &db->pool;
   *ret = (db_stats_t){.commits = db->commits, .commands = db->commands, .conflicts = db->conflicts,
-                      .io_errors = db->io_errors, .batch_max = db->batch_max};
+                      .io_errors = db->io_errors, .batch_max = db->batch_max, .running = db->in_batch};
   uint64_t writer = db->writer != NULL;
   (void)pthread_mutex_lock(&p->lock);
   ret->conns_max = p->max + writer;

@@ -183,7 +183,7 @@ MUST rc_t db_stamp(db_read_t *r, const char *const *tables, size_t n, uint64_t *
 typedef struct db_stats {
   uint64_t commits, commands, conflicts, io_errors;
   uint64_t batch_max;       /* most commands in one commit */
-  uint64_t queued;          /* commands waiting now */
+  uint64_t queued, running; /* commands waiting now, and in the batch that runs now */
   uint64_t conns_max, conns_open, conns_in_use, conns_idle; /* the writer is counted as open and in use */
   uint64_t waits, timeouts; /* reads that had to wait for a connection, that waited in vain */
 } db_stats_t;

@@ -62,7 +62,7 @@ struct db {
   pool_t pool;
   memo_t *memo;
 
-  _Atomic uint64_t commits, commands, conflicts, io_errors, batch_max;
+  _Atomic uint64_t commits, commands, conflicts, io_errors, batch_max, in_batch;
 };
 
 /* Stops a debug or sanitizer build; true (and one log line) elsewhere. */

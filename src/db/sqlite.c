@@ -11,6 +11,8 @@
 
 #include <pthread.h>
 
+enum { BUSY_MS = 5000 }; /* a foreign writer may hold the file for so long before a batch is refused */
+
 /* --- errors --- */
 
 typedef struct code_row {
@@ -85,14 +87,29 @@ static void fn_now(sqlite3_context *x, int argc, sqlite3_value **argv)
 static const char pragmas_any[] =
   "pragma foreign_keys = on; pragma temp_store = memory; pragma mmap_size = 0; pragma trusted_schema = off;";
 
-/*
- * Checkpoints every 4,000 pages (16 MiB) rather than 1,000: hot index pages are
- * then copied back once for several times as many commits.
- */
 static const char pragmas_writer[] =
-  "pragma journal_mode = wal; pragma synchronous = full; pragma wal_autocheckpoint = 4000;"
-  "pragma journal_size_limit = 67108864; pragma cache_size = -8192;";
+  "pragma journal_mode = wal; pragma synchronous = full; pragma journal_size_limit = 67108864; pragma cache_size = -8192;";
 static const char pragmas_reader[] = "pragma query_only = on; pragma cache_size = -1024;";
+
+enum {
+  WAL_PAGES = 4000,      /* 16 MiB: hot index pages are copied back once for many commits */
+  WAL_PAGES_MANY = 32000, /* readers that overlap without a gap keep the log from starting anew: wait for one */
+  WAL_WAIT_MS = 200
+};
+
+/* After each commit of the writer. A checkpoint that fails is made up for by the next one. */
+static int on_wal(void *arg, sqlite3 *s, const char *name, int pages)
+{
+  (void)arg;
+  if (pages >= WAL_PAGES_MANY) {
+    (void)sqlite3_busy_timeout(s, WAL_WAIT_MS);
+    (void)sqlite3_wal_checkpoint_v2(s, name, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+    (void)sqlite3_busy_timeout(s, BUSY_MS);
+  } else if (pages >= WAL_PAGES) {
+    (void)sqlite3_wal_checkpoint_v2(s, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+  }
+  return SQLITE_OK;
+}
 
 static void limits_set(sqlite3 *s)
 {
@@ -123,13 +140,13 @@ static rc_t setup(conn_t *c, err_t *e)
 {
   int on = 1;
   (void)sqlite3_extended_result_codes(c->s, 1);
-  (void)sqlite3_busy_timeout(c->s, 5000);
+  (void)sqlite3_busy_timeout(c->s, BUSY_MS);
   limits_set(c->s);
   int code = sqlite3_create_function_v2(c->s, "db_now", 0, SQLITE_UTF8 | SQLITE_INNOCUOUS, c, fn_now, NULL, NULL, NULL);
   if (code != SQLITE_OK) return sqlite_fail(c, code, NULL, e);
   TRY(sqlite_script(c, pragmas_any, e));
-  if (c->mode == CONN_WRITER) TRY(sqlite_script(c, pragmas_writer, e));
-  else TRY(sqlite_script(c, pragmas_reader, e));
+  TRY(sqlite_script(c, c->mode == CONN_WRITER ? pragmas_writer : pragmas_reader, e));
+  if (c->mode == CONN_WRITER) (void)sqlite3_wal_hook(c->s, on_wal, NULL);
   /* The log stays when the last connection closes: a sandboxed process may not make files again. */
   (void)sqlite3_file_control(c->s, "main", SQLITE_FCNTL_PERSIST_WAL, &on);
   return rc(RC_OK);
@@ -153,7 +170,7 @@ static rc_t sqlite_open(const conn_options_t *o, conn_t **ret, err_t *e)
     sqlite_close(c);
     return err_set(e, RC_NOMEM, "memory", NULL, "not enough memory for a connection");
   }
-  int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
+  int flags = SQLITE_OPEN_NOMUTEX;
   if (o->mode == CONN_WRITER) flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
   else flags |= o->mode == CONN_READER ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
   int code = sqlite3_open_v2(o->path, &c->s, flags, NULL);

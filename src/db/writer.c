@@ -141,7 +141,9 @@ static void run_batch(batch_t *b)
   db_t *db = b->db;
   err_t e = {0};
   size_t ran = 0;
+  db->in_batch = b->n;
   rc_t r = db->driver->batch(db->writer, b->cmds, b->n, &ran, bump_all, b, &e);
+  db->in_batch = 0;
   db->commands += ran;
   if (rc_ok(r)) db->commits++;
   else if (rc_is(r, RC_IO)) db->io_errors++;
