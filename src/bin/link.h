@@ -31,9 +31,9 @@ MUST rc_t link_open(bool signer, err_t *e);
 MUST rc_t link_ready(err_t *e);
 
 /*
- * The newest TLS files that were handed over, as descriptors that the caller reads (channel_fd_read) and closes. RC_AGAIN when
- * there are none since the last call: LINK_CONTROL becomes readable when there are. With `wait`, waits for the first. RC_CLOSED
- * when the supervisor is gone.
+ * The newest TLS files that were handed over, as descriptors that the caller reads (channel_fd_read) and closes.
+ * RC_AGAIN when there are none since the last call: LINK_CONTROL becomes readable when there are. With `wait`, waits
+ * for the first. RC_CLOSED when the supervisor is gone.
  */
 MUST rc_t link_tls_take(bool wait, int *ret_cert_fd, int *ret_key_fd, err_t *e);
 

@@ -9,7 +9,10 @@
 
 enum { PASSPHRASE_MAX = 4096 };
 
-/* A copy in locked memory, empty (n = 0) when no setting gives one. Reasons of file_read_path; RC_INVALID or RC_FULL "passphrase". */
+/*
+ * A copy in locked memory, empty (n = 0) when no setting gives one. Reasons of file_read_path; RC_INVALID or RC_FULL
+ * "passphrase".
+ */
 MUST rc_t passphrase_read(const conf_t *c, secret_t *ret, err_t *e);
 
 #endif

@@ -90,7 +90,10 @@ static MUST rc_t hand_tls(supervisor_t *s, err_t *e)
   return r;
 }
 
-/* An operator replaces two files one after the other: what does not fit together yet is looked at again when the second changes. */
+/*
+ * An operator replaces two files one after the other: what does not fit together yet is looked at again when the
+ * second changes.
+ */
 static void renew_tls(supervisor_t *s)
 {
   err_t e = {0};
@@ -261,7 +264,10 @@ static int run(supervisor_t *s)
     if (!rc_ok(r)) say("cannot start", &e);
     enum verdict v = rc_ok(r) ? watch(s) : s->was_ready ? DIED : REFUSED;
     end_both(s);
-    /* A network process that loses its signer while it starts gives up with 1: that is the signer's death, no refusal. */
+    /*
+     * A network process that loses its signer while it starts gives up with 1: that is the signer's death, no
+     * refusal.
+     */
     if (v == REFUSED && s->signer.crashed) {
       log_line(LOG_WARN, died, log_c("child", s->signer.name));
       v = DIED;

@@ -48,7 +48,10 @@ int child_signal_wait(int64_t timeout_ms);
 /* For a child that ends when its supervisor's socket closes: SIGTERM, SIGINT, SIGHUP and SIGPIPE do nothing. */
 void child_signals_ignore(void);
 
-/* Path of the program that this process runs, or of `name` in the same folder (NULL: the program itself). RC_FULL, RC_IO. */
+/*
+ * Path of the program that this process runs, or of `name` in the same folder (NULL: the program itself). RC_FULL,
+ * RC_IO.
+ */
 MUST rc_t child_program(const char *name, char *out, size_t cap, err_t *e);
 
 #endif

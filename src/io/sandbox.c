@@ -25,7 +25,10 @@ static rc_t fail(err_t *e, const char *reason, const char *value)
 
 /* --- Landlock --- */
 
-/* Flags newer than the headers of Debian 12, by the ABI that brought them (kernel documentation, userspace-api/landlock). */
+/*
+ * Flags newer than the headers of Debian 12, by the ABI that brought them (kernel documentation,
+ * userspace-api/landlock).
+ */
 enum {
   LL_FS_REFER = 1 << 13,         /* 2 */
   LL_FS_TRUNCATE = 1 << 14,      /* 3 */

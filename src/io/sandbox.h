@@ -50,8 +50,9 @@ typedef struct sandbox_path {
 } sandbox_path_t;
 
 /*
- * From now on only these paths can be opened (what is open stays usable), nothing can be executed, and signals reach only
- * processes confined with us (kernel 6.12). RC_NOTFOUND with the path; RC_INVALID "sandbox_landlock" without Landlock.
+ * From now on only these paths can be opened (what is open stays usable), nothing can be executed, and signals reach
+ * only processes confined with us (kernel 6.12). RC_NOTFOUND with the path; RC_INVALID "sandbox_landlock" without
+ * Landlock.
  */
 MUST rc_t sandbox_files(const sandbox_path_t *paths, size_t n, err_t *e);
 

@@ -49,7 +49,10 @@ MUST rc_t ceiling_parse(arena_t *a, slice_t json, ceiling_t *ret, err_t *e);
 /* RC_DENIED "ceiling_names" with the first name that no pattern allows. */
 MUST rc_t ceiling_check_names(const ceiling_t *c, names_t names, err_t *e);
 
-/* RC_INVALID "lifetime" unless positive; RC_DENIED "ceiling_lifetime" or, below that, "profile_lifetime" (profile_max_s > 0). */
+/*
+ * RC_INVALID "lifetime" unless positive; RC_DENIED "ceiling_lifetime" or, below that, "profile_lifetime"
+ * (profile_max_s > 0).
+ */
 MUST rc_t ceiling_check_lifetime(const ceiling_t *c, int64_t lifetime_s, int64_t profile_max_s, err_t *e);
 
 /*

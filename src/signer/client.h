@@ -16,9 +16,9 @@ MUST rc_t signer_client_new(int fd, signer_client_t **ret, err_t *e);
 void signer_client_free(signer_client_t *c);
 
 /*
- * Signs one leaf. RC_DENIED or RC_INVALID with e->reason by name (those of signer/issue.h: ceiling_names, ceiling_lifetime,
- * csr_signature, name_not_asked …), RC_CONFLICT ref_reused; RC_IO record_unwritable (retry); RC_CLOSED when the signer died
- * (retry after the restart: the same ref gives the same bytes).
+ * Signs one leaf. RC_DENIED or RC_INVALID with e->reason by name (those of signer/issue.h: ceiling_names,
+ * ceiling_lifetime, csr_signature, name_not_asked …), RC_CONFLICT ref_reused; RC_IO record_unwritable (retry);
+ * RC_CLOSED when the signer died (retry after the restart: the same ref gives the same bytes).
  */
 MUST rc_t signer_sign(signer_client_t *c, const sign_request_t *rq, arena_t *a, sign_answer_t *ret, err_t *e);
 

@@ -4,7 +4,10 @@
 #include "x509/csr.h"
 #include "x509/lint.h"
 
-/* What makes two requests the same: everything that shapes the certificate. Profiles only narrow, so they do not count. */
+/*
+ * What makes two requests the same: everything that shapes the certificate. Profiles only narrow, so they do not
+ * count.
+ */
 typedef struct issue_subject {
   slice_t issuer, spki, common_name;
   texts_t names;           /* normalised */

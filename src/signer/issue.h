@@ -2,9 +2,9 @@
  * One sign request, from bytes to certificate: everything that decides whether
  * the CA may sign it stands here, once. The server checked before; that does not count.
  *
- * A CSR may ask, beside its names, for keyUsage (digitalSignature, keyEncipherment, keyAgreement), extKeyUsage
- * and tlsFeature within what the request grants, basicConstraints without cA and a subjectKeyIdentifier: such wishes change nothing, since
- * the leaf is made from the request alone. Anything else is refused "csr_extension".
+ * A CSR may ask, beside its names, for keyUsage (digitalSignature, keyEncipherment, keyAgreement), extKeyUsage and
+ * tlsFeature within what the request grants, basicConstraints without cA and a subjectKeyIdentifier: such wishes
+ * change nothing, since the leaf is made from the request alone. Anything else is refused "csr_extension".
  */
 #ifndef SIGNER_ISSUE_H
 #define SIGNER_ISSUE_H

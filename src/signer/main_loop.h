@@ -30,7 +30,10 @@ typedef struct signer_setup {
 MUST rc_t signer_open(const signer_setup_t *setup, signer_t **ret, err_t *e);
 void signer_free(signer_t *s);
 
-/* Answers until the other side closes (RC_OK), the protocol is broken (RC_SYNTAX, RC_FULL), or the socket fails (RC_IO). */
+/*
+ * Answers until the other side closes (RC_OK), the protocol is broken (RC_SYNTAX, RC_FULL), or the socket fails
+ * (RC_IO).
+ */
 MUST rc_t signer_serve(signer_t *s, int fd, err_t *e);
 
 /* One frame, whole, to one reply appended to out. RC_SYNTAX or RC_FULL when the frame is none that may be sent now. */

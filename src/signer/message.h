@@ -113,7 +113,10 @@ extern const msg_shape_t msg_sign_request, msg_sign_answer, msg_record_entry, ms
 /* Appends the fields of *row. RC_FULL when a text or list is over its maximum, or b over its cap. */
 MUST rc_t msg_put(const msg_shape_t *shape, const void *row, buf_t *b);
 
-/* Reads one struct from the front of *in and moves *in behind it. RC_SYNTAX, RC_FULL, RC_NOMEM (lists are in the arena). */
+/*
+ * Reads one struct from the front of *in and moves *in behind it. RC_SYNTAX, RC_FULL, RC_NOMEM (lists are in the
+ * arena).
+ */
 MUST rc_t msg_get(const msg_shape_t *shape, slice_t *in, arena_t *a, void *row);
 
 typedef struct msg_frame {

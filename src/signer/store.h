@@ -42,9 +42,9 @@ MUST rc_t store_ca_load(const store_t *s, slice_t issuer, ca_t **ret, err_t *e);
 MUST rc_t store_ca_make(const store_t *s, slice_t issuer, slice_t common_name, slice_t ceiling, us_t now, ca_t **ret, err_t *e);
 
 /*
- * Takes over an existing CA. RC_INVALID by name: "ca_missing" (no certificate in the PEM), "ca_key" (key and certificate
- * differ), "ca_not_ca", "ca_usage" (no certSign), "ca_dates", "ca_chain" (each certificate must be signed by the next), "ca_path_len" (the
- * ceiling allows more CAs below than the certificate).
+ * Takes over an existing CA. RC_INVALID by name: "ca_missing" (no certificate in the PEM), "ca_key" (key and
+ * certificate differ), "ca_not_ca", "ca_usage" (no certSign), "ca_dates", "ca_chain" (each certificate must be signed
+ * by the next), "ca_path_len" (the ceiling allows more CAs below than the certificate).
  */
 MUST rc_t store_ca_import(const store_t *s, slice_t issuer, slice_t cert_pem, slice_t key_pem, slice_t ceiling, us_t now, ca_t **ret,
                           err_t *e);
