@@ -119,6 +119,21 @@ static void test_same_job_same_key(void **state)
   assert_true(again.n > 60 && !slice_eq(one, again));
 }
 
+/* Better no request than one with a second key. */
+static void test_mark_that_cannot_be_read_makes_no_new_key(void **state)
+{
+  static const char *const damaged[] = {"", "{", "[]", "{}", "{\"spki\":7}", "{\"spki\":\"short\"}"};
+  dir_t d = DIR_CLOSED;
+  assert_true(ask("mc-1", "job-1", "").n > 0);
+  assert_true(rc_ok(dir_private_at(&keys, "mc-1", &d, NULL)));
+  for (size_t i = 0; i < COUNT_OF(damaged); i++) {
+    assert_true(rc_ok(file_write(&d, "job-1.job", slice_str(damaged[i]), FILE_PRIVATE, NULL)));
+    assert_int_equal(ask("mc-1", "job-1", "").n, 0);
+  }
+  dir_close(&d);
+  assert_int_equal(counted("mc-1").keys, 1);
+}
+
 static void test_killed_while_making_a_key(void **state)
 {
   bool reached = true;
@@ -278,6 +293,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, fresh, gone)
     T(test_same_job_same_key),
+    T(test_mark_that_cannot_be_read_makes_no_new_key),
     T(test_killed_while_making_a_key),
     T(test_switched_only_when_told),
     T(test_pruning_keeps_what_is_needed),

@@ -355,6 +355,25 @@ static void test_refusal_of_a_first_deployment_leaves_nothing(void **state)
   fini(&s);
 }
 
+static rc_t newest_cert(void *self, const char *name)
+{
+  char *have = self;
+  if (strncmp(name, "cert.pem.certctl-bak.", 21) == 0) memcpy(have, name, strlen(name) + 1);
+  return rc(RC_OK);
+}
+
+/* The one backup that is kept is the one before the current file. */
+static void backup_is(const char *text)
+{
+  char name[LIM_NAME] = "", have[64];
+  dir_t d = DIR_CLOSED;
+  assert_true(rc_ok(dir_open(root, &d, NULL)));
+  assert_true(rc_ok(dir_each(&d, newest_cert, name, NULL)));
+  dir_close(&d);
+  read_file(name, have);
+  assert_string_equal(have, text);
+}
+
 static void test_retention(void **state)
 {
   static const struct {
@@ -375,6 +394,7 @@ static void test_retention(void **state)
       assert_true(rc_ok(run(&s, &skipped, NULL)));
     }
     assert_int_equal(counted().backups, 2 * rows[i].kept);
+    if (rows[i].kept == 1) backup_is("certificate 5\n");
     assert_int_equal(counted().temporaries, 0);
     fini(&s);
   }
@@ -513,6 +533,26 @@ static void test_killed_anywhere_next_run_refused_ends_old(void **state)
   }
 }
 
+/* The certificate that is wanted now is the one that was there before the dead run. */
+static void test_killed_anywhere_next_run_wants_the_old(void **state)
+{
+  long n = 0;
+  for (bool reached = true; reached; n++) {
+    setup_t s;
+    bool skipped = false;
+    init(&s, true);
+    reached = killed_at(&s, n);
+    s.files[0].bytes = S(OLD_CERT);
+    s.files[1].bytes = S(OLD_KEY);
+    s.server.expect = OLD_CERT;
+    assert_true(rc_ok(run(&s, &skipped, NULL)));
+    assert_true(files_are(OLD_CERT, OLD_KEY));
+    assert_string_equal(s.server.cert, OLD_CERT);
+    assert_int_equal(counted().journals, 0);
+    fini(&s);
+  }
+}
+
 static void test_killed_twice(void **state)
 {
   for (long first = 0; first < 24; first += 3) {
@@ -538,7 +578,9 @@ static void test_recover_alone(void **state)
     setup_t s;
     init(&s, true);
     reached = killed_at(&s, n);
+    bool journaled = counted().journals == 1;
     assert_true(rc_ok(atomic_recover(&s.cx, &s.plan, NULL)));
+    if (journaled) assert_int_equal(counted().all, 2);
     bool old = files_are(OLD_CERT, OLD_KEY), new = files_are(NEW_CERT, NEW_KEY);
     assert_true(old || new);
     assert_string_equal(s.server.cert, old ? OLD_CERT : NEW_CERT);
@@ -639,6 +681,7 @@ int main(void)
     cmocka_unit_test(test_every_change_fails_once),
     cmocka_unit_test(test_killed_anywhere_next_run_ends_new),
     cmocka_unit_test(test_killed_anywhere_next_run_refused_ends_old),
+    cmocka_unit_test(test_killed_anywhere_next_run_wants_the_old),
     cmocka_unit_test(test_killed_twice),
     cmocka_unit_test(test_recover_alone),
     cmocka_unit_test(test_foreign_journal_is_not_followed),
