@@ -177,15 +177,31 @@ order by next_run_at, id limit 200
 
 -- name: jobs_lease_over
 -- :at time
+-- :far time
+-- A lease beyond :far was given before the clock was set back.
 select id, agent_id, attempts, max_attempts from jobs
-where next_run_at <= :at and status = 'Running' and lease_until <= :at order by lease_until, id limit 200
+where next_run_at <= :at and status = 'Running' and (lease_until <= :at or lease_until > :far) order by lease_until, id limit 200
 
 -- name: job_lease_drop
 -- :id text
 -- :attempts int
 -- :at time
+-- :far time
 update jobs set status = 'Pending', lease_holder = null, lease_until = null
-where id = :id and status = 'Running' and attempts = :attempts and lease_until <= :at
+where id = :id and status = 'Running' and attempts = :attempts and (lease_until <= :at or lease_until > :far)
+
+-- name: jobs_stranded
+-- :soon time
+-- :far time
+-- Only a failed job waits for a time, :far at most; the others were stamped before the clock was set back.
+select id, agent_id from jobs
+where next_run_at > :soon and (status <> 'Failed' or next_run_at > :far) order by next_run_at, id limit 200
+
+-- name: job_unstrand
+-- :id text
+-- :soon time
+-- :at time
+update jobs set next_run_at = :at, scheduled_at = :at where id = :id and next_run_at > :soon
 
 -- name: jobs_csr_overdue
 -- :at time
@@ -217,8 +233,12 @@ select name, next_run_at, attempt, lease_until from loops
 -- :at time
 -- :until time
 -- :next time
+-- :next_far time
+-- :lease_far time
+-- Times beyond the two limits were written before the clock was set back, and hold nothing up.
 update loops set holder = :holder, attempt = attempt + 1, lease_until = :until, next_run_at = :next
-where name = :name and attempt = :attempt and next_run_at <= :at and (lease_until is null or lease_until <= :at)
+where name = :name and attempt = :attempt and (next_run_at <= :at or next_run_at > :next_far)
+  and (lease_until is null or lease_until <= :at or lease_until > :lease_far)
 
 -- name: loop_release
 -- :name text

@@ -4,8 +4,16 @@
 #include "core/audit.h"
 #include "db/sql_stmts.h"
 #include "model/resources.h"
+#include "work/jobs.h"
 
-enum { LOOP_ARENA = 4 * 1024 * 1024, BATCH = 1000, EXPIRY_S = 3600, WINDOW_MAX_S = 366 * 86400 };
+enum {
+  LOOP_ARENA = 4 * 1024 * 1024,
+  BATCH = 1000,
+  EXPIRY_S = 3600,
+  WINDOW_MAX_S = 366 * 86400,
+  PAUSE_MAX_S = 86400, /* longest retry_interval_seconds */
+  CLOCK_SLACK_S = 60   /* a clock that is trimmed, not set */
+};
 
 /* A row that a sweep found; texts by column. */
 typedef struct found {
@@ -48,18 +56,34 @@ static void change(const core_t *core, arena_t *a, us_t now, stmt_t s, const aud
   if (!rc_ok(got) && !rc_is(got, RC_CONFLICT)) log_err(LOG_WARN, "sweep row not changed", &e);
 }
 
+/* Jobs whose time lies where none can be, because the clock was set back, have their turn now. */
+static rc_t unstrand(const core_t *core, arena_t *a, us_t now)
+{
+  us_t soon = us_add_s(now, CLOCK_SLACK_S), far = us_add_s(now, PAUSE_MAX_S + CLOCK_SLACK_S);
+  found_t *v;
+  size_t n;
+  TRY(sweep_read(core, a, sql_jobs_stranded(a, &(struct sql_jobs_stranded){.soon = soon, .far = far}), 2, 0, &v, &n, NULL));
+  for (size_t i = 0; i < n; i++)
+    change(core, a, now, sql_job_unstrand(a, &(struct sql_job_unstrand){.id = v[i].text[0], .soon = soon, .at = now}),
+           &(audit_note_t){.action = "job_rescheduled", .resource_type = "job", .resource_id = v[i].text[0],
+                           .details = AUDIT_FACTS(a, fact_s("reason", S("clock_set_back")))},
+           v[i].text[1], v[i].text[0]);
+  return rc(RC_OK);
+}
+
 /* Deployments whose holder fell silent begin again. */
 rc_t loop_jobs(void *ctx)
 {
   const core_t *core = ctx;
   ARENA_SCOPED arena_t *a = arena_new(LOOP_ARENA);
-  us_t now = time_wall(core->time);
+  us_t now = time_wall(core->time), far = us_add_s(now, JOB_LEASE_S + CLOCK_SLACK_S);
   found_t *v;
   size_t n;
   if (!a) return rc(RC_NOMEM);
-  TRY(sweep_read(core, a, sql_jobs_lease_over(a, &(struct sql_jobs_lease_over){.at = now}), 2, 2, &v, &n, NULL));
+  TRY(unstrand(core, a, now));
+  TRY(sweep_read(core, a, sql_jobs_lease_over(a, &(struct sql_jobs_lease_over){.at = now, .far = far}), 2, 2, &v, &n, NULL));
   for (size_t i = 0; i < n; i++)
-    change(core, a, now, sql_job_lease_drop(a, &(struct sql_job_lease_drop){.id = v[i].text[0], .attempts = v[i].num[0], .at = now}),
+    change(core, a, now, sql_job_lease_drop(a, &(struct sql_job_lease_drop){.id = v[i].text[0], .attempts = v[i].num[0], .at = now, .far = far}),
            &(audit_note_t){.action = "job_lease_expired", .resource_type = "job", .resource_id = v[i].text[0],
                            .details = AUDIT_FACTS(a, fact_s("agent_id", v[i].text[1]), fact_i("attempts", v[i].num[0]))},
            v[i].text[1], v[i].text[0]);

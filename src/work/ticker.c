@@ -62,6 +62,17 @@ static rc_t submit_one(ticker_t *t, arena_t *a, stmt_t s, int want, err_t *e)
   return db_submit(t->o.db, c, e);
 }
 
+/* No draw and no lease reaches further than this: beyond it, the clock was set back since. */
+static us_t next_far(const loop_t *l, us_t now) { return us_add_s(now, l->interval_s + l->interval_s / 5 + TICK_S); }
+static us_t lease_far(us_t now) { return us_add_s(now, 2 * LOOP_LEASE_S); }
+
+static bool is_due(const loop_t *l, const due_t *d, us_t now)
+{
+  bool waits = us_cmp(d->next, now) > 0 && us_cmp(d->next, next_far(l, now)) <= 0;
+  bool held = !us_is_never(d->lease_until) && us_cmp(d->lease_until, now) > 0 && us_cmp(d->lease_until, lease_far(now)) <= 0;
+  return !waits && !held;
+}
+
 static void run_claimed(ticker_t *t, arena_t *a, const loop_t *l, const due_t *d, us_t now)
 {
   err_t e = {0};
@@ -71,7 +82,9 @@ static void run_claimed(ticker_t *t, arena_t *a, const loop_t *l, const due_t *d
                                                             .attempt = d->attempt,
                                                             .at = now,
                                                             .until = us_add_s(now, LOOP_LEASE_S),
-                                                            .next = {now.us + ticker_draw_us(l->interval_s, t->o.rng)}});
+                                                            .next = {now.us + ticker_draw_us(l->interval_s, t->o.rng)},
+                                                            .next_far = next_far(l, now),
+                                                            .lease_far = lease_far(now)});
   if (!rc_ok(submit_one(t, a, claim, 1, &e))) return; /* another server has it */
   rc_t ran = l->run(t->o.ctx);
   if (!rc_ok(ran))
@@ -90,11 +103,9 @@ static void tick(ticker_t *t, arena_t *a)
     log_err(LOG_WARN, "loops not read", &e);
     return;
   }
-  for (size_t i = 0; i < n; i++) {
-    if (us_cmp(rows[i].next, now) > 0 || (!us_is_never(rows[i].lease_until) && us_cmp(rows[i].lease_until, now) > 0)) continue;
+  for (size_t i = 0; i < n; i++)
     for (size_t k = 0; k < t->o.nloops; k++)
-      if (slice_is(rows[i].name, t->o.loops[k].name)) run_claimed(t, a, &t->o.loops[k], &rows[i], now);
-  }
+      if (slice_is(rows[i].name, t->o.loops[k].name) && is_due(&t->o.loops[k], &rows[i], now)) run_claimed(t, a, &t->o.loops[k], &rows[i], now);
 }
 
 /* Sleeps to the next second; false once the ticker is to stop. */
