@@ -219,9 +219,8 @@ static rc_t conclude(agent_t *g, const work_item_t *item, rc_t outcome, const de
   verify_report(g, item, result, rc_ok(outcome), report);
   if (!rc_ok(outcome))
     return report.n ? job_fail(g, item, "deployment failed", report, e) : job_fail_err(g, item, "deployment failed", why, e);
-  log_line(LOG_INFO, "certificate deployed", log_s("job_id", item->id), log_s("certificate_id", item->certificate_id),
-           log_s("target_id", item->target_id), log_b("skipped", result->skipped), log_b("verified", result->verified),
-           log_c("sha256", result->expected_sha256));
+  log_line(LOG_INFO, "certificate deployed", log_s("target_id", item->target_id), log_b("skipped", result->skipped),
+           log_b("verified", result->verified), log_c("sha256", result->expected_sha256));
   TRY(job_report(g, item->id, "Completed", (slice_t){NULL, 0}, e));
   FAILPOINT(report_sent);
   return rc(RC_OK);

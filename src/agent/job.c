@@ -49,14 +49,14 @@ rc_t job_report(agent_t *g, slice_t job_id, const char *status, slice_t error, e
   if (!rc_ok(buf_rc(&body)) || !rc_ok(buf_rc(&tail))) return err_set(e, RC_NOMEM, "job_report", NULL, "out of memory");
   TRY(link_call(g->link, HTTP1_POST, link_agent_path(g->link, g->arena, (const char *)tail.p), buf_slice(&body), g->arena, &answer, e));
   if (answer.status != 200)
-    log_line(LOG_WARN, "status report refused", log_s("job_id", job_id), log_i("status", answer.status));
+    log_line(LOG_WARN, "status report refused", log_i("status", answer.status));
   return rc(RC_OK);
 }
 
 rc_t job_fail(agent_t *g, const work_item_t *item, const char *what, slice_t detail, err_t *e)
 {
   slice_t text = detail.n ? arena_printf(g->arena, "%s: %.*s", what, SLICE_ARG(detail)) : slice_str(what);
-  log_line(LOG_ERROR, "job failed", log_s("job_id", item->id), log_s("error", text));
+  log_line(LOG_ERROR, "job failed", log_s("error", text));
   TRY(job_report(g, item->id, "Failed", text, e));
   FAILPOINT(report_sent);
   return err_set(e, RC_CONFLICT, "job_failed", NULL, "job failed");
@@ -73,6 +73,6 @@ rc_t job_run(agent_t *g, const work_item_t *item, err_t *e)
 {
   if (slice_ieq(item->status, S("AwaitingCSR"))) return request_run(g, item, e);
   if (slice_ieq(item->type, S("Deployment"))) return deploy_run(g, item, e);
-  log_line(LOG_DEBUG, "work item of no concern", log_s("job_id", item->id), log_s("type", item->type));
+  log_line(LOG_DEBUG, "work item of no concern", log_s("type", item->type));
   return rc(RC_OK);
 }

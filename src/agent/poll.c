@@ -24,6 +24,7 @@ typedef struct round {
   int64_t took_ms;
 } round_t;
 
+/* The item's ids are on every line that is logged meanwhile. */
 static rc_t run_item(agent_t *g, const json_t *node, arena_t *a, err_t *e)
 {
   work_item_t item = {0};

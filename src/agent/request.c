@@ -50,7 +50,7 @@ static rc_t send(agent_t *g, const work_item_t *item, slice_t body, err_t *e)
   FAILPOINT(csr_sent);
   if (!rc_ok(r)) return job_fail_err(g, item, "CSR submission failed", &why, e);
   if (answer.status != 202) return job_fail(g, item, "CSR rejected", slice_sub(answer.body, 0, ANSWER_SHOWN), e);
-  log_line(LOG_INFO, "certificate requested", log_s("job_id", item->id), log_s("certificate_id", item->certificate_id));
+  log_line(LOG_INFO, "certificate requested");
   return r;
 }
 
