@@ -139,7 +139,10 @@ SUITES = {
 def build(jobs):
     print("== build (address and undefined sanitizers, failpoints) ==", flush=True)
     began = time.monotonic()
-    ok = run(["ninja", "-C", BUILD, "-j", jobs, "--quiet"]).returncode == 0
+    done = captured(["ninja", "-C", BUILD, "-j", jobs, "--quiet"])
+    ok = done.returncode == 0
+    if not ok:
+        show_tail(done.stdout)
     print(f"   build: {'done' if ok else 'FAILED'}, {time.monotonic() - began:.0f} s", flush=True)
     return ok
 
