@@ -106,13 +106,14 @@ void *arena_alloc(arena_t *a, size_t n)
   size_t need;
   if (!size_add(n, ALIGN - 1 + (size_t)REDZONE, &need)) return NULL;
   need &= ~(size_t)(ALIGN - 1);
-  if (n > a->budget || a->used > a->budget - n) return NULL;
+  size_t cost = need - (size_t)REDZONE; /* what it takes up: many small objects count in full */
+  if (cost > a->budget || a->used > a->budget - cost) return NULL;
   chunk_t *c = a->head;
   if (!c || c->size - c->used < need) c = chunk_add(a, need);
   if (!c) return NULL;
   uint8_t *p = c->data + c->used;
   c->used += need;
-  a->used += n;
+  a->used += cost;
   UNPOISON(p, n);
   memset(p, 0, n);
   return p;
