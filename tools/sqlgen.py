@@ -202,7 +202,9 @@ def c_text(s):
 
 def emit_header(stmts):
     out = ["/* Made from sql/stmt by tools/sqlgen.py. */", "#ifndef DB_SQL_STMTS_H", "#define DB_SQL_STMTS_H", "",
-           '#include "db/db.h"', ""]
+           '#include "db/db.h"', "",
+           "/* One statement with its values in arena a: SQL(a, job_cancel, .id = id, .at = now). */",
+           "#define SQL(a, name, ...) sql_##name((a), &(struct sql_##name){__VA_ARGS__})", ""]
     for st in stmts:
         n = st["name"]
         out.append(f"extern const sql_text_t sql_text_{n};")

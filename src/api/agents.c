@@ -13,9 +13,15 @@
 enum { WORK_WAIT_MAX_S = 50 };
 
 /* An agent's key acts only as that agent; an operator's for any (decisions: Who is who). */
-static bool speaks_for(const request_t *rq) { return !actor_is_agent(rq->actor) || slice_eq(rq->actor->id, rq->param[0]); }
+static bool speaks_for(const request_t *rq)
+{
+  return !actor_is_agent(rq->actor) || slice_eq(rq->actor->id, rq->param[0]);
+}
 
-static rc_t foreign(request_t *rq, reply_t *rp) { return reply_denied(rq, rp, 403, "foreign_agent", "Insufficient permissions"); }
+static rc_t foreign(request_t *rq, reply_t *rp)
+{
+  return reply_denied(rq, rp, 403, "foreign_agent", "Insufficient permissions");
+}
 
 static rc_t retired(request_t *rq, reply_t *rp) { return reply_message(rq, rp, 410, "Agent has been retired"); }
 
@@ -35,12 +41,14 @@ static bool by_bootstrap(const request_t *rq)
 {
   const secret_t *token = &rq->core->conf->agent_bootstrap_token;
   slice_t header = http1_header(rq->http->head, "Authorization");
-  return token->n > 0 && slice_starts(header, S("Bearer ")) && secret_eq(slice_sub(header, 7, header.n), slice_of(token->p, token->n));
+  return token->n > 0 && slice_starts(header, S("Bearer ")) &&
+         secret_eq(slice_sub(header, 7, header.n), slice_of(token->p, token->n));
 }
 
 rc_t agents_register(request_t *rq, reply_t *rp)
 {
-  static const actor_t bootstrap = {.id = {(const uint8_t *)"bootstrap-token", 15}, .type = {(const uint8_t *)"System", 6}};
+  static const actor_t bootstrap = {.id = {(const uint8_t *)"bootstrap-token", 15},
+                                    .type = {(const uint8_t *)"System", 6}};
   const rest_t *re = rest_of(&res_agent);
   agent_t g = {0};
   uint64_t set;
@@ -80,9 +88,11 @@ static rc_t force_read(request_t *rq, bool *ret, slice_t *ret_reason, err_t *e)
   TRY(request_query(rq, "force", &text));
   TRY(request_query(rq, "reason", ret_reason));
   *ret = slice_is(text, "true") || slice_is(text, "1");
-  if (text.n && !*ret && !slice_is(text, "false") && !slice_is(text, "0")) return err_set(e, RC_INVALID, "force", "force", "must be true or false");
+  if (text.n && !*ret && !slice_is(text, "false") && !slice_is(text, "0"))
+    return err_set(e, RC_INVALID, "force", "force", "must be true or false");
   if (*ret && ret_reason->n == 0) return err_set(e, RC_INVALID, "reason", "reason", "is required with force");
-  if (ret_reason->n > 1024) return err_limit(e, RC_INVALID, "reason", "reason", "must be {limit} characters or fewer", 1024);
+  if (ret_reason->n > 1024)
+    return err_limit(e, RC_INVALID, "reason", "reason", "must be {limit} characters or fewer", 1024);
   return rc(RC_OK);
 }
 
@@ -130,7 +140,8 @@ rc_t agents_heartbeat(request_t *rq, reply_t *rp)
   rc_t got;
   if (stopped(rq, rp, &got)) return got;
   request_release(rq);
-  if (rc_ok(request_json(rq, &e)) && !rc_ok(json_row_read(&res_agent, rq->a, rq->body.root, &g, &set, &e))) g = (agent_t){.id = rq->param[0]};
+  if (rc_ok(request_json(rq, &e)) && !rc_ok(json_row_read(&res_agent, rq->a, rq->body.root, &g, &set, &e)))
+    g = (agent_t){.id = rq->param[0]};
   got = agent_heartbeat(rq->core, rq->a, &g, &e);
   return rc_ok(got) ? reply_status(rp, 200, "heartbeat_recorded") : reply_error(rq, rp, got, &e);
 }
@@ -217,7 +228,8 @@ rc_t agents_pickup(request_t *rq, reply_t *rp)
   rc_t got;
   if (stopped(rq, rp, &got)) return got;
   got = request_db(rq, &db, &e);
-  if (rc_ok(got)) got = db_query(db, sql_version_latest(rq->a, &(struct sql_version_latest){.certificate = rq->param[1], .agent = rq->param[0]}), &e);
+  if (rc_ok(got))
+    got = db_query(db, SQL(rq->a, version_latest, .certificate = rq->param[1], .agent = rq->param[0]), &e);
   if (rc_ok(got)) got = db_next(db, &e);
   if (rc_is(got, RC_NOTFOUND)) return reply_message(rq, rp, 404, "Certificate not found or not ready");
   if (rc_ok(got)) got = db_col_text_dup(db, 0, rq->a, &pem);
@@ -241,6 +253,7 @@ rc_t agents_job_status(request_t *rq, reply_t *rp)
   if (rc_ok(got)) got = json_get_text(rq->body.root, "status", &status, &e);
   if (rc_ok(got)) got = json_get_text(rq->body.root, "error", &error, &e);
   if (rc_ok(got) && status.n == 0) got = err_set(&e, RC_INVALID, "status", "status", "is required");
-  if (rc_ok(got)) got = deploy_report(rq->core, rq->a, rq->param[1], rq->param[0], status, slice_sub(error, 0, 4096), rq->actor, &e);
+  if (rc_ok(got))
+    got = deploy_report(rq->core, rq->a, rq->param[1], rq->param[0], status, slice_sub(error, 0, 4096), rq->actor, &e);
   return rc_ok(got) ? reply_status(rp, 200, "updated") : reply_error(rq, rp, got, &e);
 }

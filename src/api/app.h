@@ -15,7 +15,7 @@ typedef struct denial_log denial_log_t;
 typedef struct app {
   core_t core;
   auth_t *auth;
-  http_server_t *server;     /* set once it listens */
+  http_server_t *server; /* set once it listens */
   us_t started;
   denial_log_t *denials;     /* audit rows of 401 and 403, one a minute each */
   _Atomic uint64_t requests; /* answered since the start */

@@ -42,7 +42,7 @@ rc_t certificates_shape(request_t *rq, void *rows, size_t n, err_t *e)
   if (!ids) return rc(RC_NOMEM);
   for (size_t i = 0; i < n; i++) ids[i] = c[i].id;
   TRY(request_db(rq, &db, e));
-  TRY(db_query(db, sql_mapping_of_many(rq->a, &(struct sql_mapping_of_many){.ids = {ids, n}}), e));
+  TRY(db_query(db, SQL(rq->a, mapping_of_many, .ids = {ids, n}), e));
   while (rc_ok(got = db_next(db, e))) {
     slice_t id, target;
     TRY(db_col_text_dup(db, 0, rq->a, &id));
@@ -80,16 +80,20 @@ rc_t certificates_filters(request_t *rq, list_filter_t *f, size_t *n, err_t *e)
     text = (slice_t){NULL, 0};
     TRY(request_query(rq, times[i].name, &text));
     if (text.n && rc_ok(rfc3339_parse(text, &t)) && *n < REST_FILTERS_MAX)
-      f[(*n)++] = (list_filter_t){.field = resource_field(&res_certificate, slice_str(times[i].field)), .op = times[i].op, .value = val_time(t)};
+      f[(*n)++] = (list_filter_t){.field = resource_field(&res_certificate, slice_str(times[i].field)),
+                                  .op = times[i].op,
+                                  .value = val_time(t)};
   }
   text = (slice_t){NULL, 0};
   TRY(request_query(rq, "profile_id", &text));
   if (text.n && *n < REST_FILTERS_MAX)
-    f[(*n)++] = (list_filter_t){.field = resource_field(&res_certificate, S("certificate_profile_id")), .op = LO_EQ, .value = val_text(text)};
+    f[(*n)++] = (list_filter_t){
+        .field = resource_field(&res_certificate, S("certificate_profile_id")), .op = LO_EQ, .value = val_text(text)};
   text = (slice_t){NULL, 0};
   TRY(request_query(rq, "agent_id", &text));
   if (text.n && *n < REST_FILTERS_MAX)
-    f[(*n)++] = (list_filter_t){.op = LO_IN_SUBQUERY, .value = val_text(text),
+    f[(*n)++] = (list_filter_t){.op = LO_IN_SUBQUERY,
+                                .value = val_text(text),
                                 .subquery = "id in (select m.certificate_id from certificate_target_mappings m "
                                             "join deployment_targets t on t.id = m.target_id where t.agent_id = ?)"};
   return rc(RC_OK);
@@ -162,7 +166,8 @@ rc_t certificates_versions(request_t *rq, reply_t *rp)
   void *rows;
   size_t n;
   int64_t total;
-  list_filter_t f = {.field = resource_field(&res_version, S("certificate_id")), .op = LO_EQ, .value = val_text(rq->param[0])};
+  list_filter_t f = {
+      .field = resource_field(&res_version, S("certificate_id")), .op = LO_EQ, .value = val_text(rq->param[0])};
   list_query_t q = {.res = &res_version, .filters = &f, .nfilters = 1, .sort = -1, .desc = true};
   TRY(rest_paging(rq, &q.page, &q.per_page));
   rc_t got = request_db(rq, &db, &e);

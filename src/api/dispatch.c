@@ -32,10 +32,10 @@ static void denial_audit(request_t *rq, const char *reason)
   if (!denial_first(rq->app->denials, subject, reason, rq->now)) return;
   cmd_t *c = cmd_new(rq->a);
   if (!c) return;
-  audit_add(c, rq->a, rq->now, who,
-            &(audit_note_t){.action = "auth.denied", .resource_type = "api", .category = "auth", .resource_id = slice_str(rq->route->path),
-                            .details = AUDIT_FACTS(rq->a, fact_s("reason", slice_str(reason)), fact_s("method", rq->http->head->method_text),
-                                                   fact_s("remote", rq->http->remote_addr))});
+  AUDIT(c, rq->a, rq->now, who, .action = "auth.denied", .resource_type = "api", .category = "auth",
+        .resource_id = slice_str(rq->route->path),
+        .details = AUDIT_FACTS(rq->a, fact_s("reason", slice_str(reason)),
+                               fact_s("method", rq->http->head->method_text), fact_s("remote", rq->http->remote_addr)));
   request_release(rq);
   if (!rc_ok(db_submit(rq->core->db, c, &e))) log_err(LOG_WARN, "refusal not audited", &e);
 }
@@ -47,7 +47,8 @@ rc_t reply_denied(request_t *rq, reply_t *rp, int status, const char *reason, co
   jw_object(&j);
   jw_put_str(&j, "error", text);
   jw_object_end(&j);
-  if (status == 401 && strcmp(reason, "missing") == 0) buf_puts(&rp->headers, "WWW-Authenticate: Bearer realm=\"certctl\"\r\n");
+  if (status == 401 && strcmp(reason, "missing") == 0)
+    buf_puts(&rp->headers, "WWW-Authenticate: Bearer realm=\"certctl\"\r\n");
   return rc(RC_OK);
 }
 
@@ -58,7 +59,6 @@ static slice_t scope_type(const route_t *r)
   if (slice_starts(slice_str(r->path), S("/api/v1/profiles/{"))) return S("profile");
   return (slice_t){NULL, 0};
 }
-
 
 /* RC_OK: go on. RC_DENIED: the reply is made. */
 static rc_t authenticate(request_t *rq, reply_t *rp, auth_pin_t **ret_pin, err_t *e)
@@ -74,7 +74,8 @@ static rc_t authenticate(request_t *rq, reply_t *rp, auth_pin_t **ret_pin, err_t
 static rc_t permit(request_t *rq, reply_t *rp, const char *permission)
 {
   if (strcmp(permission, PERM_ANY) == 0) return rc(RC_OK);
-  if (actor_may(rq->actor, permission_find(slice_str(permission)), scope_type(rq->route), rq->param[0])) return rc(RC_OK);
+  if (actor_may(rq->actor, permission_find(slice_str(permission)), scope_type(rq->route), rq->param[0]))
+    return rc(RC_OK);
   TRY(reply_denied(rq, rp, 403, permission, "Insufficient permissions"));
   return rc(RC_DENIED);
 }
@@ -103,9 +104,10 @@ static rc_t etag(request_t *rq, char out[67], err_t *e)
   db_read_t *db;
   TRY(request_db(rq, &db, e));
   TRY(db_stamp(db, tables, n, &stamp, e));
-  slice_t text = arena_printf(rq->a, "%s\n%s\n%.*s\n%llx.%llx\n%llu\n%lld", version_text(), rq->route->path, SLICE_ARG(rq->query),
-                              (unsigned long long)rq->actor->global.bits[0], (unsigned long long)rq->actor->global.bits[1],
-                              (unsigned long long)stamp, (long long)rq->app->started.us);
+  slice_t text = arena_printf(rq->a, "%s\n%s\n%.*s\n%llx.%llx\n%llu\n%lld", version_text(), rq->route->path,
+                              SLICE_ARG(rq->query), (unsigned long long)rq->actor->global.bits[0],
+                              (unsigned long long)rq->actor->global.bits[1], (unsigned long long)stamp,
+                              (long long)rq->app->started.us);
   if (!text.p) return rc(RC_NOMEM);
   sha256_hex(text, hex);
   out[0] = '"';
@@ -177,7 +179,11 @@ static void finish(request_t *rq, reply_t *rp, http_response_t *out)
     buf_puts(&rp->headers, "\r\n");
     if (!rp->content_type) buf_byte(&rp->body, '\n');
   }
-  *out = (http_response_t){.status = rp->status, .park = rp->park, .park_kind = rp->park_kind, .park_key = rp->park_key, .park_ms = rp->park_ms};
+  *out = (http_response_t){.status = rp->status,
+                           .park = rp->park,
+                           .park_kind = rp->park_kind,
+                           .park_key = rp->park_key,
+                           .park_ms = rp->park_ms};
   if (rp->park) return;
   if (!rc_ok(buf_rc(&rp->headers)) || !rc_ok(buf_rc(&rp->body))) {
     out->status = 500;
@@ -194,7 +200,12 @@ static void handle(void *self, const http_request_t *http, http_response_t *out)
   app_t *app = self;
   auth_pin_t *pin = NULL;
   err_t e = {0};
-  request_t rq = {.app = app, .core = &app->core, .http = http, .route = http->route, .a = http->arena, .query = http->head->query,
+  request_t rq = {.app = app,
+                  .core = &app->core,
+                  .http = http,
+                  .route = http->route,
+                  .a = http->arena,
+                  .query = http->head->query,
                   .now = time_wall(app->core.time)};
   reply_t rp = {.status = 200, .headers = buf_on(rq.a, HEADERS_MAX), .body = buf_on(rq.a, LIM_RESPONSE)};
   log_field_t fields[] = {log_s("request_id", http->request_id)};
@@ -208,8 +219,9 @@ static void handle(void *self, const http_request_t *http, http_response_t *out)
   own_pin = NULL;
   if (!rp.park) {
     atomic_fetch_add(&app->requests, 1);
-    log_line(LOG_DEBUG, "request completed", log_s("method", http->head->method_text), log_s("path", http->head->path), log_i("status", out->status),
-             log_i("duration_us", time_wall(app->core.time).us - rq.now.us), log_s("remote_addr", http->remote_addr));
+    log_line(LOG_DEBUG, "request completed", log_s("method", http->head->method_text), log_s("path", http->head->path),
+             log_i("status", out->status), log_i("duration_us", time_wall(app->core.time).us - rq.now.us),
+             log_s("remote_addr", http->remote_addr));
   }
   log_context(NULL, 0);
 }
@@ -225,7 +237,10 @@ static void plan(void *self, const http1_head_t *head, http_plan_t *ret)
   *ret = (http_plan_t){.arena_max = 64 * 1024, .status = r ? 0 : status};
   if (!r) return;
   size_t body = r->body_max, most = (size_t)app->core.conf->max_body_size;
-  *ret = (http_plan_t){.body_max = body < most ? body : most, .arena_max = r->arena_max ? r->arena_max : ROUTE_ARENA, .queue = (int)r->queue, .route = r};
+  *ret = (http_plan_t){.body_max = body < most ? body : most,
+                       .arena_max = r->arena_max ? r->arena_max : ROUTE_ARENA,
+                       .queue = (int)r->queue,
+                       .route = r};
 }
 
 static void refuse(void *self, int status, const http1_head_t *head, slice_t request_id, buf_t *headers, buf_t *body)

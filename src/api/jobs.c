@@ -33,15 +33,16 @@ rc_t jobs_get(request_t *rq, reply_t *rp)
 }
 
 /* A guarded update of one job with its audit row; a missed guard is told with the state that the job is in. */
-static rc_t change(request_t *rq, reply_t *rp, stmt_t s, const char *action, const job_t *job, bool wake_agent, const char *refusal, const char *word)
+static rc_t change(request_t *rq, reply_t *rp, stmt_t s, const char *action, const job_t *job, bool wake_agent,
+                   const char *refusal, const char *word)
 {
   err_t e = {0};
   cmd_t *c = cmd_new(rq->a);
   if (!c) return rc(RC_NOMEM);
   cmd_add(c, s, 1);
-  audit_add(c, rq->a, rq->now, rq->actor,
-            &(audit_note_t){.action = action, .resource_type = "job", .resource_id = job->id,
-                            .details = AUDIT_FACTS(rq->a, fact_s("old_status", job->status), fact_s("certificate_id", job->certificate_id))});
+  AUDIT(
+      c, rq->a, rq->now, rq->actor, .action = action, .resource_type = "job", .resource_id = job->id,
+      .details = AUDIT_FACTS(rq->a, fact_s("old_status", job->status), fact_s("certificate_id", job->certificate_id)));
   if (wake_agent && job->agent_id.n) cmd_wake(c, 'a', job->agent_id);
   cmd_wake(c, 'j', job->id);
   request_release(rq);
@@ -59,7 +60,7 @@ rc_t jobs_cancel(request_t *rq, reply_t *rp)
   err_t e = {0};
   rc_t got = load(rq, &job, &e);
   if (!rc_ok(got)) return reply_error(rq, rp, got, &e);
-  stmt_t s = sql_job_cancel(rq->a, &(struct sql_job_cancel){.id = job.id, .error = S("cancelled by user"), .at = rq->now});
+  stmt_t s = SQL(rq->a, job_cancel, .id = job.id, .error = S("cancelled by user"), .at = rq->now);
   return change(rq, rp, s, "job_cancelled", &job, false, "cannot cancel job", "job_cancelled");
 }
 
@@ -69,7 +70,7 @@ rc_t jobs_retry(request_t *rq, reply_t *rp)
   err_t e = {0};
   rc_t got = load(rq, &job, &e);
   if (!rc_ok(got)) return reply_error(rq, rp, got, &e);
-  stmt_t s = sql_job_retry(rq->a, &(struct sql_job_retry){.id = job.id, .at = rq->now});
+  stmt_t s = SQL(rq->a, job_retry, .id = job.id, .at = rq->now);
   return change(rq, rp, s, "job_retry", &job, true, "cannot retry job", "job_retried");
 }
 
@@ -85,7 +86,8 @@ static rc_t verification_read(request_t *rq, verification_t *v, err_t *e)
   TRY(json_get_bool(rq->body.root, "verified", &v->verified, e));
   if (v->target.n == 0) return err_set(e, RC_INVALID, "target_id", "target_id", "is required");
   if (v->expected.n == 0) return err_set(e, RC_INVALID, "expected_fingerprint", "expected_fingerprint", "is required");
-  if (v->actual.n == 0 && v->verified) return err_set(e, RC_INVALID, "actual_fingerprint", "actual_fingerprint", "is required when verified is true");
+  if (v->actual.n == 0 && v->verified)
+    return err_set(e, RC_INVALID, "actual_fingerprint", "actual_fingerprint", "is required when verified is true");
   if (v->expected.n > 128 || v->actual.n > 128)
     return err_limit(e, RC_INVALID, "fingerprint", "actual_fingerprint", "must be {limit} characters or fewer", 128);
   v->error = slice_sub(v->error, 0, 4096);

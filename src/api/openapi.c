@@ -139,8 +139,9 @@ static void paths(jw_t *j)
 
 static void property(jw_t *j, const field_t *f)
 {
-  static const char *const types[] = {[FT_TEXT] = "string", [FT_ENUM] = "string",  [FT_INT] = "integer", [FT_BOOL] = "boolean",
-                                      [FT_TIME] = "string", [FT_TEXTS] = "array", [FT_JSON] = NULL};
+  static const char *const types[] = {
+      [FT_TEXT] = "string", [FT_ENUM] = "string", [FT_INT] = "integer", [FT_BOOL] = "boolean",
+      [FT_TIME] = "string", [FT_TEXTS] = "array", [FT_JSON] = NULL};
   jw_key(j, f->name);
   jw_object(j);
   if (types[f->type]) jw_put_str(j, "type", types[f->type]);

@@ -9,7 +9,8 @@ rc_t request_db(request_t *rq, db_read_t **ret, err_t *e)
   if (!rq->db) {
     TRY(db_read_begin(rq->core->db, &rq->db, e));
     const route_t *r = rq->route;
-    db_read_limits(rq->db, r->statements_max ? r->statements_max : ROUTE_STATEMENTS, r->rows_max ? r->rows_max : ROUTE_ROWS);
+    db_read_limits(rq->db, r->statements_max ? r->statements_max : ROUTE_STATEMENTS,
+                   r->rows_max ? r->rows_max : ROUTE_ROWS);
   }
   *ret = rq->db;
   return rc(RC_OK);
@@ -47,8 +48,8 @@ static int status_of(rc_t why)
     int32_t code;
     int status;
   } map[] = {
-    {RC_SYNTAX, 400}, {RC_INVALID, 400}, {RC_FULL, 400},   {RC_CRYPTO, 400}, {RC_NOTFOUND, 404}, {RC_CONFLICT, 409}, {RC_DENIED, 403},
-    {RC_GONE, 410},   {RC_NOMEM, 413},   {RC_AGAIN, 503},  {RC_CLOSED, 503}, {RC_TIMEOUT, 503},
+      {RC_SYNTAX, 400}, {RC_INVALID, 400}, {RC_FULL, 400},  {RC_CRYPTO, 400}, {RC_NOTFOUND, 404}, {RC_CONFLICT, 409},
+      {RC_DENIED, 403}, {RC_GONE, 410},    {RC_NOMEM, 413}, {RC_AGAIN, 503},  {RC_CLOSED, 503},   {RC_TIMEOUT, 503},
   };
   for (size_t i = 0; i < COUNT_OF(map); i++)
     if (why.code == map[i].code) return map[i].status;
@@ -76,7 +77,8 @@ rc_t reply_error(request_t *rq, reply_t *rp, rc_t why, const err_t *e)
   if (!named.text) named.text = rc_name(why);
   err_format(&named, text, sizeof text);
   if (status == 500) {
-    log_line(LOG_ERROR, "request failed", log_c("route", rq->route->path), log_c("reason", e->reason ? e->reason : rc_name(why)), log_c("error", text));
+    log_line(LOG_ERROR, "request failed", log_c("route", rq->route->path),
+             log_c("reason", e->reason ? e->reason : rc_name(why)), log_c("error", text));
     return reply_message(rq, rp, 500, "The request failed; nothing was changed");
   }
   if (status == 503 && rc_is(why, RC_CLOSED)) return reply_message(rq, rp, 503, "The signer is restarting; try again");

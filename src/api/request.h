@@ -26,12 +26,12 @@ typedef struct request {
   const actor_t *actor;            /* NULL on open routes */
   db_read_t *db;                   /* open snapshot; NULL after request_release */
   us_t now;
-  json_doc_t body;                 /* parsed by request_json */
+  json_doc_t body; /* parsed by request_json */
 } request_t;
 
 typedef struct reply {
   int status;
-  buf_t headers;  /* complete lines */
+  buf_t headers; /* complete lines */
   buf_t body;
   const char *content_type; /* NULL: application/json */
   bool park;

@@ -50,7 +50,8 @@ static rc_t target_check(request_t *rq, void *row, const void *old, uint64_t *se
   rc_t got = list_get(db, rq->a, &res_agent, t->agent_id, &agent, e);
   if (rc_is(got, RC_NOTFOUND)) return refuse(e, "unknown_reference", "agent_id", "does not exist", t->agent_id);
   TRY(got);
-  if (!us_is_never(agent.retired_at)) return refuse(e, "agent_retired", "agent_id", "names a retired agent", t->agent_id);
+  if (!us_is_never(agent.retired_at))
+    return refuse(e, "agent_retired", "agent_id", "names a retired agent", t->agent_id);
   return rc(RC_OK);
 }
 
@@ -67,13 +68,16 @@ static rc_t algorithm_check(const json_t *rule, err_t *e)
 {
   slice_t name = {NULL, 0};
   int64_t size = 0;
-  if (json_kind(rule) != JK_OBJECT) return err_set(e, RC_INVALID, "key_algorithm", "allowed_key_algorithms", "must be an array of {algorithm, min_size}");
+  if (json_kind(rule) != JK_OBJECT)
+    return err_set(e, RC_INVALID, "key_algorithm", "allowed_key_algorithms",
+                   "must be an array of {algorithm, min_size}");
   TRY(json_get_text(rule, "algorithm", &name, e));
   TRY(json_get_i64(rule, "min_size", 0, 16384, &size, e));
   for (size_t i = 0; i < COUNT_OF(algorithms); i++) {
     if (!slice_is(name, algorithms[i].name)) continue;
     if (size >= algorithms[i].least) return rc(RC_OK);
-    return err_limit(e, RC_INVALID, "key_size", "allowed_key_algorithms", "min_size must be at least {limit}", algorithms[i].least);
+    return err_limit(e, RC_INVALID, "key_size", "allowed_key_algorithms", "min_size must be at least {limit}",
+                     algorithms[i].least);
   }
   return refuse(e, "key_algorithm", "allowed_key_algorithms", "algorithm must be RSA, ECDSA or Ed25519", name);
 }
@@ -83,11 +87,14 @@ static rc_t profile_check(request_t *rq, void *row, const void *old, uint64_t *s
   profile_t *p = row;
   json_doc_t doc;
   TRY(json_parse(rq->a, p->allowed_key_algorithms, &doc, e));
-  if (json_kind(doc.root) != JK_ARRAY) return err_set(e, RC_INVALID, "key_algorithm", "allowed_key_algorithms", "must be an array");
+  if (json_kind(doc.root) != JK_ARRAY)
+    return err_set(e, RC_INVALID, "key_algorithm", "allowed_key_algorithms", "must be an array");
   for (size_t i = 0; i < json_len(doc.root); i++) TRY(algorithm_check(json_at(doc.root, i), e));
   for (size_t i = 0; i < p->allowed_ekus.n; i++)
     if (!in_list(p->allowed_ekus.v[i], eku_names))
-      return refuse(e, "eku", "allowed_ekus", "must be serverAuth, clientAuth, codeSigning, emailProtection or timeStamping", p->allowed_ekus.v[i]);
+      return refuse(e, "eku", "allowed_ekus",
+                    "must be serverAuth, clientAuth, codeSigning, emailProtection or timeStamping",
+                    p->allowed_ekus.v[i]);
   return rc(RC_OK);
 }
 
@@ -121,30 +128,53 @@ static rc_t owner_check(request_t *rq, void *row, const void *old, uint64_t *set
 {
   owner_t *o = row;
   size_t at = slice_find(o->email, '@');
-  if (o->email.n && (at == 0 || at + 1 >= o->email.n || slice_find(slice_sub(o->email, at + 1, o->email.n), '@') + at + 1 != o->email.n))
+  if (o->email.n && (at == 0 || at + 1 >= o->email.n ||
+                     slice_find(slice_sub(o->email, at + 1, o->email.n), '@') + at + 1 != o->email.n))
     return refuse(e, "email", "email", "must be an e-mail address", o->email);
   return rc(RC_OK);
 }
 
-static stmt_t team_remove(arena_t *a, slice_t id) { return sql_team_delete(a, &(struct sql_team_delete){.id = id}); }
+static stmt_t team_remove(arena_t *a, slice_t id) { return SQL(a, team_delete, .id = id); }
 
 static const char *const certificate_stamps[] = {"certificate_target_mappings", NULL};
 
 const rest_t rest_rows[] = {
-  {.res = &res_certificate, .label = "Certificate", .check = certificates_check, .shape = certificates_shape, .filters = certificates_filters,
-   .stamps = certificate_stamps},
-  {.res = &res_issuer, .label = "Issuer", .check = issuer_check, .in_use = "Cannot delete issuer: certificates are still assigned to this issuer"},
-  {.res = &res_target, .label = "Target", .check = target_check, .in_use = "Cannot delete target: it is still in use"},
-  {.res = &res_profile, .label = "Profile", .check = profile_check, .in_use = "Cannot delete profile: it is still in use"},
-  {.res = &res_team, .label = "Team", .remove = team_remove, .in_use = "Cannot delete team: owners or certificates are still assigned to this team"},
-  {.res = &res_owner, .label = "Owner", .check = owner_check, .in_use = "Cannot delete owner: certificates are still assigned to this owner"},
-  {.res = &res_policy, .label = "Renewal policy", .check = policy_check, .in_use = "Cannot delete renewal policy: certificates still use it"},
-  {.res = &res_agent, .label = "Agent"},
-  {.res = &res_agent_retired, .label = "Agent"},
-  {.res = &res_job, .label = "Job"},
-  {.res = &res_version, .label = "Version"},
-  {.res = &res_audit, .label = "Audit event"},
-  {0},
+    {.res = &res_certificate,
+     .label = "Certificate",
+     .check = certificates_check,
+     .shape = certificates_shape,
+     .filters = certificates_filters,
+     .stamps = certificate_stamps},
+    {.res = &res_issuer,
+     .label = "Issuer",
+     .check = issuer_check,
+     .in_use = "Cannot delete issuer: certificates are still assigned to this issuer"},
+    {.res = &res_target,
+     .label = "Target",
+     .check = target_check,
+     .in_use = "Cannot delete target: it is still in use"},
+    {.res = &res_profile,
+     .label = "Profile",
+     .check = profile_check,
+     .in_use = "Cannot delete profile: it is still in use"},
+    {.res = &res_team,
+     .label = "Team",
+     .remove = team_remove,
+     .in_use = "Cannot delete team: owners or certificates are still assigned to this team"},
+    {.res = &res_owner,
+     .label = "Owner",
+     .check = owner_check,
+     .in_use = "Cannot delete owner: certificates are still assigned to this owner"},
+    {.res = &res_policy,
+     .label = "Renewal policy",
+     .check = policy_check,
+     .in_use = "Cannot delete renewal policy: certificates still use it"},
+    {.res = &res_agent, .label = "Agent"},
+    {.res = &res_agent_retired, .label = "Agent"},
+    {.res = &res_job, .label = "Job"},
+    {.res = &res_version, .label = "Version"},
+    {.res = &res_audit, .label = "Audit event"},
+    {0},
 };
 
 const rest_t *rest_of(const resource_t *res)

@@ -75,8 +75,9 @@ rc_t rest_read_change(request_t *rq, const rest_t *re, void *row, uint64_t *ret_
   uint64_t fixed = bits_of(re->res, FF_IMMUTABLE);
   for (uint32_t i = 0; i < re->res->nfields; i++) {
     const field_t *f = &re->res->fields[i];
-    static const size_t sizes[] = {[FT_TEXT] = sizeof(slice_t), [FT_ENUM] = sizeof(slice_t), [FT_INT] = sizeof(int64_t), [FT_BOOL] = sizeof(bool),
-                                   [FT_TIME] = sizeof(us_t), [FT_TEXTS] = sizeof(texts_t), [FT_JSON] = sizeof(slice_t)};
+    static const size_t sizes[] = {
+        [FT_TEXT] = sizeof(slice_t), [FT_ENUM] = sizeof(slice_t),  [FT_INT] = sizeof(int64_t), [FT_BOOL] = sizeof(bool),
+        [FT_TIME] = sizeof(us_t),    [FT_TEXTS] = sizeof(texts_t), [FT_JSON] = sizeof(slice_t)};
     if ((set & ~fixed) >> i & 1) memcpy(field_at(f, row), field_at(f, sent), sizes[f->type]);
   }
   set &= ~fixed;
@@ -132,7 +133,8 @@ static void rows_write(jw_t *j, const resource_t *res, const void *rows, size_t 
   jw_array_end(j);
 }
 
-rc_t rest_reply_rows(request_t *rq, reply_t *rp, const resource_t *res, const void *rows, size_t n, int64_t total, int64_t page, int64_t per_page)
+rc_t rest_reply_rows(request_t *rq, reply_t *rp, const resource_t *res, const void *rows, size_t n, int64_t total,
+                     int64_t page, int64_t per_page)
 {
   jw_t j = reply_json(rp, 200);
   jw_object(&j);
@@ -377,9 +379,9 @@ static rc_t submit(request_t *rq, const rest_t *re, stmt_t s, const char *action
   cmd_t *c = cmd_new(rq->a);
   if (!c) return rc(RC_NOMEM);
   cmd_add(c, s, 1);
-  audit_add(c, rq->a, rq->now, rq->actor,
-            &(audit_note_t){.action = action, .resource_type = re->res->name, .resource_id = id, .category = re->res->category,
-                            .details = changes.n ? AUDIT_FACTS(rq->a, fact_s("changes", changes)) : (slice_t){NULL, 0}});
+  AUDIT(c, rq->a, rq->now, rq->actor, .action = action, .resource_type = re->res->name, .resource_id = id,
+        .category = re->res->category,
+        .details = changes.n ? AUDIT_FACTS(rq->a, fact_s("changes", changes)) : (slice_t){NULL, 0});
   request_release(rq);
   return db_submit(rq->core->db, c, e);
 }
@@ -407,7 +409,8 @@ rc_t rest_update(request_t *rq, reply_t *rp)
   rc_t got = load(rq, re, &row, &e);
   if (rc_ok(got)) got = rest_read_change(rq, re, row, &set, &e);
   if (!rc_ok(got)) return reply_error(rq, rp, got, &e);
-  got = submit(rq, re, list_update(rq->a, re->res, row, set), re->res->audit_update, rq->param[0], rest_changed(rq, re->res, set), &e);
+  got = submit(rq, re, list_update(rq->a, re->res, row, set), re->res->audit_update, rq->param[0],
+               rest_changed(rq, re->res, set), &e);
   return rc_ok(got) ? rest_reply_row(rq, rp, re, row, 200) : rest_reply_conflict(rq, rp, re, row, got, &e);
 }
 

@@ -48,7 +48,8 @@ rc_t rest_reply_conflict(request_t *rq, reply_t *rp, const rest_t *re, const voi
 MUST rc_t rest_paging(request_t *rq, int64_t *ret_page, int64_t *ret_per_page);
 
 /* Paged envelope around n rows. */
-MUST rc_t rest_reply_rows(request_t *rq, reply_t *rp, const resource_t *res, const void *rows, size_t n, int64_t total, int64_t page, int64_t per_page);
+MUST rc_t rest_reply_rows(request_t *rq, reply_t *rp, const resource_t *res, const void *rows, size_t n, int64_t total,
+                          int64_t page, int64_t per_page);
 
 /* Tables whose stamps the route's list depends on. */
 size_t rest_stamps(const resource_t *res, const char **ret, size_t cap);

@@ -15,7 +15,8 @@ extern const size_t route_count;
  * 404, or 405 and *ret_allow the bits of route_method_t that the path has. *ret_param gets the
  * raw segments of the placeholders.
  */
-const route_t *route_find(int http1_method, slice_t path, slice_t *ret_param, size_t *ret_nparams, int *ret_status, unsigned *ret_allow);
+const route_t *route_find(int http1_method, slice_t path, slice_t *ret_param, size_t *ret_nparams, int *ret_status,
+                          unsigned *ret_allow);
 
 const char *route_method_name(route_method_t m);
 

@@ -9,16 +9,16 @@
 
 rc_t system_health(request_t *rq, reply_t *rp) { return reply_status(rp, 200, "healthy"); }
 
-/* The store answers a read and the signer knows its CA. */
+/* The store answers a read, and the signer a question that is not answered from memory. */
 rc_t system_ready(request_t *rq, reply_t *rp)
 {
-  slice_t chain;
+  uint8_t key[32];
   db_read_t *db;
   err_t e = {0};
   rc_t got = request_db(rq, &db, &e);
   const char *bad = rc_ok(got) ? NULL : "db_unavailable";
   request_release(rq);
-  if (!bad && !rc_ok(signer_ca_chain(rq->core->signer, S("iss-local"), rq->a, &chain, &e))) bad = "signer_unavailable";
+  if (!bad && !rc_ok(signer_audit_key(rq->core->signer, key, &e))) bad = "signer_unavailable";
   jw_t j = reply_json(rp, bad ? 503 : 200);
   jw_object(&j);
   jw_put_str(&j, "status", bad ? bad : "ready");
@@ -75,7 +75,8 @@ static void actor_write(jw_t *j, const actor_t *a)
   jw_array(j);
   for (int i = 0; i < PERMISSION_COUNT; i++)
     if (permset_has(&a->global, i)) permission_write(j, permission_names[i], S("global"), (slice_t){NULL, 0});
-  for (size_t i = 0; i < a->nscoped; i++) permission_write(j, permission_names[a->scoped[i].permission], a->scoped[i].scope_type, a->scoped[i].scope_id);
+  for (size_t i = 0; i < a->nscoped; i++)
+    permission_write(j, permission_names[a->scoped[i].permission], a->scoped[i].scope_type, a->scoped[i].scope_id);
   jw_array_end(j);
 }
 
@@ -199,7 +200,8 @@ static bool wants_pem(const request_t *rq)
   slice_t accept = http1_header(rq->http->head, "Accept"), one;
   while (accept.p && slice_split(&accept, ',', &one)) {
     one = slice_trim(one);
-    if (slice_starts(one, S("application/x-pem-file")) || slice_starts(one, S("application/pem-certificate-chain"))) return true;
+    if (slice_starts(one, S("application/x-pem-file")) || slice_starts(one, S("application/pem-certificate-chain")))
+      return true;
   }
   return false;
 }

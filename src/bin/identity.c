@@ -59,8 +59,11 @@ static bool usable(const core_t *core, arena_t *a, const identity_t *id, names_t
 {
   pem_file_t file, ca;
   cert_t c;
-  if (!rc_ok(pem_parse(a, id->cert_pem, &file, NULL)) || file.n < 2 || !rc_ok(cert_parse(a, file.blocks[0].der, &c, NULL))) return false;
-  if (!rc_ok(pem_parse(a, chain, &ca, NULL)) || ca.n == 0 || !slice_eq(file.blocks[1].der, ca.blocks[0].der)) return false;
+  if (!rc_ok(pem_parse(a, id->cert_pem, &file, NULL)) || file.n < 2 ||
+      !rc_ok(cert_parse(a, file.blocks[0].der, &c, NULL)))
+    return false;
+  if (!rc_ok(pem_parse(a, chain, &ca, NULL)) || ca.n == 0 || !slice_eq(file.blocks[1].der, ca.blocks[0].der))
+    return false;
   if (names_missing(names, c.sans)) return false;
   *ret_renew = two_thirds(c.not_before, c.not_after);
   return us_cmp(time_wall(core->time), *ret_renew) < 0;
@@ -75,7 +78,8 @@ static rc_t texts_of(arena_t *a, names_t names, texts_t *ret)
   return rc(RC_OK);
 }
 
-static rc_t sign_own(const core_t *core, arena_t *a, sigkey_t *key, names_t names, slice_t chain, identity_t *ret, err_t *e)
+static rc_t sign_own(const core_t *core, arena_t *a, sigkey_t *key, names_t names, slice_t chain, identity_t *ret,
+                     err_t *e)
 {
   char ref[ID_MAX];
   sign_answer_t leaf;
@@ -85,8 +89,12 @@ static rc_t sign_own(const core_t *core, arena_t *a, sigkey_t *key, names_t name
   TRY(texts_of(a, names, &texts));
   size_t n = id_new("self-tls", time_wall(core->time).us, ref);
   TRY(signer_sign(core->signer,
-                  &(sign_request_t){.ref = slice_of(ref, n), .issuer = S("iss-local"), .csr_der = buf_slice(&csr), .common_name = names.v[0].text,
-                                    .names = texts, .lifetime_s = LIFETIME_S},
+                  &(sign_request_t){.ref = slice_of(ref, n),
+                                    .issuer = S("iss-local"),
+                                    .csr_der = buf_slice(&csr),
+                                    .common_name = names.v[0].text,
+                                    .names = texts,
+                                    .lifetime_s = LIFETIME_S},
                   a, &leaf, e));
   pem_emit(&pem, "CERTIFICATE", leaf.der);
   buf_put(&pem, chain);
@@ -96,7 +104,8 @@ static rc_t sign_own(const core_t *core, arena_t *a, sigkey_t *key, names_t name
   return rc(RC_OK);
 }
 
-static rc_t make(const core_t *core, arena_t *a, const dir_t *d, names_t names, slice_t chain, identity_t *ret, err_t *e)
+static rc_t make(const core_t *core, arena_t *a, const dir_t *d, names_t names, slice_t chain, identity_t *ret,
+                 err_t *e)
 {
   KEY_SCOPED sigkey_t *key = NULL;
   SECRET_SCOPED secret_t pem = {0};
@@ -120,7 +129,8 @@ rc_t identity_self(const core_t *core, arena_t *a, identity_t *ret, err_t *e)
   TRY(own_names(core, a, &names));
   TRY(signer_ca_chain(core->signer, S("iss-local"), a, &chain, e));
   TRY(folder(core, &d, e));
-  bool have = rc_ok(read_file(&d, cert_file, a, &id.cert_pem, NULL)) && rc_ok(read_file(&d, key_file, a, &id.key_pem, NULL));
+  bool have = rc_ok(read_file(&d, cert_file, a, &id.cert_pem, NULL)) &&
+              rc_ok(read_file(&d, key_file, a, &id.key_pem, NULL));
   if (!have || !usable(core, a, &id, names, chain, &id.renew_at)) TRY(make(core, a, &d, names, chain, &id, e));
   *ret = id;
   return rc(RC_OK);

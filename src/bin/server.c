@@ -12,16 +12,16 @@
 #include <stdio.h>
 
 static const char usage[] =
-  "certctl-server: control plane of certctl\n"
-  "\n"
-  "usage: certctl-server [--check] [--help] [--version]\n"
-  "\n"
-  "Settings come from the environment (CERTCTL_…, docs/reference/configuration.md); none is\n"
-  "required. Without any it keeps its state in /var/lib/certctl and serves https://127.0.0.1:8443.\n"
-  "\n"
-  "  --check              checks settings, store, CA, confinement and port, starts nothing\n"
-  "  --list-failpoints    points of -Dfailpoints=true builds at which a test can kill it\n"
-  "  --help, --version\n";
+    "certctl-server: control plane of certctl\n"
+    "\n"
+    "usage: certctl-server [--check] [--help] [--version]\n"
+    "\n"
+    "Settings come from the environment (CERTCTL_…, docs/reference/configuration.md); none is\n"
+    "required. Without any it keeps its state in /var/lib/certctl and serves https://127.0.0.1:8443.\n"
+    "\n"
+    "  --check              checks settings, store, CA, confinement and port, starts nothing\n"
+    "  --list-failpoints    points of -Dfailpoints=true builds at which a test can kill it\n"
+    "  --help, --version\n";
 
 enum { EXIT_USAGE = 2 };
 

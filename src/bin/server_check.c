@@ -24,7 +24,9 @@ static rc_t look_store(const conf_t *conf, const char **ret_note, err_t *e)
   db_t *db = NULL;
   char url[LIM_PATH + 8];
   int k = snprintf(url, sizeof url, "sqlite:%.*s", SLICE_ARG(conf->database_path));
-  rc_t got = db_open(&(db_options_t){.url = slice_of(url, (size_t)k), .max_conns = 1, .time = &timesrc_system, .read_only = true}, &db, e);
+  rc_t got = db_open(
+      &(db_options_t){.url = slice_of(url, (size_t)k), .max_conns = 1, .time = &timesrc_system, .read_only = true}, &db,
+      e);
   if (rc_is(got, RC_NOTFOUND)) {
     *ret_note = "absent; the first start makes it";
     return rc(RC_OK);
@@ -69,8 +71,11 @@ static rc_t look_port(const conf_t *conf, const char **ret_note, err_t *e)
 
 int server_check(const conf_t *conf)
 {
-  static const subject_t subjects[] = {
-    {"settings", look_settings}, {"store", look_store}, {"ca", look_ca}, {"sandbox", look_sandbox}, {"port", look_port}};
+  static const subject_t subjects[] = {{"settings", look_settings},
+                                       {"store", look_store},
+                                       {"ca", look_ca},
+                                       {"sandbox", look_sandbox},
+                                       {"port", look_port}};
   int bad = 0;
   for (size_t i = 0; i < COUNT_OF(subjects); i++) {
     err_t e = {0};

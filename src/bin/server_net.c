@@ -32,7 +32,10 @@ static rc_t store_open(net_t *n, err_t *e)
   const conf_t *c = n->app.core.conf;
   char url[LIM_PATH + 8];
   int k = snprintf(url, sizeof url, "sqlite:%.*s", SLICE_ARG(c->database_path));
-  const db_options_t o = {.url = slice_of(url, (size_t)k), .max_conns = (size_t)c->database_max_conns, .time = n->app.core.time, .demo_seed = c->demo_seed};
+  const db_options_t o = {.url = slice_of(url, (size_t)k),
+                          .max_conns = (size_t)c->database_max_conns,
+                          .time = n->app.core.time,
+                          .demo_seed = c->demo_seed};
   return db_open(&o, &n->app.core.db, e);
 }
 
@@ -116,13 +119,14 @@ static rc_t listen(net_t *n, arena_t *a, err_t *e)
   TRY(identity_first(n, a, &id, e));
   n->identity_renew_at = id.renew_at;
   http_app_t app = app_http(&n->app);
-  rc_t got = http_server_start(&(http_server_options_t){.host = c->server_host, .port = (uint16_t)c->server_port, .time = n->app.core.time}, &app,
-                               id.cert_pem, id.key_pem, &n->app.server, e);
+  rc_t got = http_server_start(
+      &(http_server_options_t){.host = c->server_host, .port = (uint16_t)c->server_port, .time = n->app.core.time},
+      &app, id.cert_pem, id.key_pem, &n->app.server, e);
   secret_wipe((void *)(uintptr_t)id.key_pem.p, id.key_pem.n);
   TRY(got);
   atomic_store(&waking, n->app.server);
-  log_line(LOG_INFO, "HTTPS server listening", log_s("address", c->server_host), log_i("port", http_server_port(n->app.server)),
-           log_c("min_version", "TLS1.3"));
+  log_line(LOG_INFO, "HTTPS server listening", log_s("address", c->server_host),
+           log_i("port", http_server_port(n->app.server)), log_c("min_version", "TLS1.3"));
   return rc(RC_OK);
 }
 
@@ -137,7 +141,8 @@ static rc_t start(net_t *n, arena_t *a, err_t *e)
   TRY(issue_adopt(core, e));
   TRY(listen(n, a, e));
   loops_table(core->conf, n->loops);
-  const ticker_options_t o = {.db = core->db, .time = core->time, .rng = core->rng, .loops = n->loops, .nloops = LOOP_COUNT, .ctx = core};
+  const ticker_options_t o = {
+      .db = core->db, .time = core->time, .rng = core->rng, .loops = n->loops, .nloops = LOOP_COUNT, .ctx = core};
   TRY(ticker_start(&o, &n->ticker, e));
   return link_ready(e);
 }
@@ -172,8 +177,8 @@ int server_net_run(const conf_t *conf)
   ARENA_SCOPED arena_t *a = arena_new(WORK_ARENA);
   err_t e = {0};
   child_signals_hold();
-  log_line(LOG_INFO, "certctl server starting", log_c("version", version_text()), log_s("server_host", conf->server_host),
-           log_i("server_port", conf->server_port));
+  log_line(LOG_INFO, "certctl server starting", log_c("version", version_text()),
+           log_s("server_host", conf->server_host), log_i("server_port", conf->server_port));
   rc_t got = a ? link_open(false, &e) : rc(RC_NOMEM);
   if (rc_ok(got)) got = start(&n, a, &e);
   if (rc_ok(got)) {

@@ -13,9 +13,9 @@ typedef struct scoped_grant {
 
 typedef struct actor {
   slice_t id;
-  slice_t type;      /* spelling of actor_types */
-  bool admin_key;    /* the key's own admin flag */
-  bool retired;      /* an agent that was retired: answered 410 on its own routes */
+  slice_t type;   /* spelling of actor_types */
+  bool admin_key; /* the key's own admin flag */
+  bool retired;   /* an agent that was retired: answered 410 on its own routes */
   permset_t global;
   const scoped_grant_t *scoped;
   size_t nscoped;

@@ -12,7 +12,8 @@
 enum { AGENT_KEY_LEN = 43 }; /* base64url of 32 octets */
 
 /* Stores the agent (name, hostname and optional metadata set by the caller) and makes its key, shown this once. RC_CONFLICT: name taken. */
-MUST rc_t agent_register(const core_t *core, arena_t *a, agent_t *g, const actor_t *who, char ret_key[AGENT_KEY_LEN + 1], err_t *e);
+MUST rc_t agent_register(const core_t *core, arena_t *a, agent_t *g, const actor_t *who,
+                         char ret_key[AGENT_KEY_LEN + 1], err_t *e);
 
 /* Sign of life; empty metadata keeps what is stored. RC_NOTFOUND, RC_GONE (retired). */
 MUST rc_t agent_heartbeat(const core_t *core, arena_t *a, const agent_t *g, err_t *e);
@@ -31,6 +32,7 @@ typedef struct agent_retirement {
 } agent_retirement_t;
 
 /* RC_DENIED: reserved sentinel; RC_CONFLICT "blocked_by_dependencies" with *ret->counts; RC_NOTFOUND. With force its targets retire too. */
-MUST rc_t agent_retire(const core_t *core, arena_t *a, slice_t id, bool force, slice_t reason, const actor_t *who, agent_retirement_t *ret, err_t *e);
+MUST rc_t agent_retire(const core_t *core, arena_t *a, slice_t id, bool force, slice_t reason, const actor_t *who,
+                       agent_retirement_t *ret, err_t *e);
 
 #endif

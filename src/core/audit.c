@@ -10,15 +10,10 @@ void audit_add(cmd_t *c, arena_t *a, us_t now, const actor_t *who, const audit_n
 {
   char id[ID_MAX];
   slice_t copy = arena_dup(a, slice_of(id, id_new("audit", now.us, id)));
-  cmd_add(c, sql_audit_insert(a, &(struct sql_audit_insert){.id = copy,
-                                                             .actor = who->id,
-                                                             .actor_type = who->type,
-                                                             .action = slice_str(n->action),
-                                                             .resource_type = slice_str(n->resource_type),
-                                                             .resource_id = n->resource_id,
-                                                             .details = n->details,
-                                                             .at = now,
-                                                             .category = slice_str(n->category ? n->category : "cert_lifecycle")}),
+  cmd_add(c,
+          SQL(a, audit_insert, .id = copy, .actor = who->id, .actor_type = who->type, .action = slice_str(n->action),
+              .resource_type = slice_str(n->resource_type), .resource_id = n->resource_id, .details = n->details,
+              .at = now, .category = slice_str(n->category ? n->category : "cert_lifecycle")),
           1);
 }
 

@@ -18,6 +18,9 @@ typedef struct audit_note {
 
 void audit_add(cmd_t *c, arena_t *a, us_t now, const actor_t *who, const audit_note_t *n);
 
+/* AUDIT(c, a, now, who, .action = "…", .resource_type = "job", .resource_id = id); */
+#define AUDIT(c, a, now, who, ...) audit_add((c), (a), (now), (who), &(audit_note_t){__VA_ARGS__})
+
 /* One member of the details object. */
 typedef struct audit_fact {
   const char *key;
@@ -32,6 +35,7 @@ static inline audit_fact_t fact_i(const char *key, int64_t v) { return (audit_fa
 /* JSON object of the facts, in the arena; texts that are empty are left out. {NULL,0} when out of memory. */
 MUST slice_t audit_facts(arena_t *a, const audit_fact_t *f, size_t n);
 
-#define AUDIT_FACTS(a, ...) audit_facts((a), (const audit_fact_t[]){__VA_ARGS__}, COUNT_OF(((const audit_fact_t[]){__VA_ARGS__})))
+#define AUDIT_FACTS(a, ...) \
+  audit_facts((a), (const audit_fact_t[]){__VA_ARGS__}, COUNT_OF(((const audit_fact_t[]){__VA_ARGS__})))
 
 #endif

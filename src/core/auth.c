@@ -43,7 +43,7 @@ struct auth {
   pthread_mutex_t lock;  /* guards `current`; never held over I/O */
   pthread_mutex_t build; /* one rebuild at a time */
   auth_pin_t *current;
-  principal_t *fixed;    /* keys of the settings */
+  principal_t *fixed; /* keys of the settings */
   size_t nfixed;
   arena_t *arena;
 };
@@ -108,7 +108,8 @@ static rc_t load_grants(building_t *b, db_read_t *r, us_t now, err_t *e)
   if (!b->grants) return rc(RC_NOMEM);
   TRY(db_query(r, sql_auth_actor_roles(a), e));
   while (rc_ok(got = db_next(r, e))) {
-    if (b->ngrants == GRANTS_MAX) return err_limit(e, RC_FULL, "grants", NULL, "more than {limit} role grants", GRANTS_MAX);
+    if (b->ngrants == GRANTS_MAX)
+      return err_limit(e, RC_FULL, "grants", NULL, "more than {limit} role grants", GRANTS_MAX);
     grant_t *g = &b->grants[b->ngrants];
     us_t until = db_col_time(r, 5);
     if (!us_is_never(until) && us_cmp(until, now) <= 0) continue;
@@ -390,7 +391,8 @@ static rc_t anonymous(const actor_t **ret_actor)
   return rc(RC_OK);
 }
 
-rc_t auth_check(auth_t *au, db_read_t *r, slice_t header, us_t now, const actor_t **ret_actor, auth_pin_t **ret_pin, err_t *e)
+rc_t auth_check(auth_t *au, db_read_t *r, slice_t header, us_t now, const actor_t **ret_actor, auth_pin_t **ret_pin,
+                err_t *e)
 {
   uint8_t hash[SHA256_LEN];
   slice_t key;
@@ -434,7 +436,8 @@ static rc_t fixed_keys(auth_t *au)
   if (!au->fixed) return rc(RC_NOMEM);
   for (size_t i = 0; i < conf->nkeys; i++) {
     principal_t *p = &au->fixed[au->nfixed++];
-    *p = (principal_t){.actor = {.id = conf->keys[i].name, .type = S("APIKey"), .admin_key = conf->keys[i].admin}, .until = US_NEVER};
+    *p = (principal_t){.actor = {.id = conf->keys[i].name, .type = S("APIKey"), .admin_key = conf->keys[i].admin},
+                       .until = US_NEVER};
     sha256(conf->keys[i].key, p->hash);
   }
   return rc(RC_OK);
@@ -446,13 +449,9 @@ static rc_t grant(cmd_t *c, arena_t *a, us_t now, slice_t actor, const char *rol
   uuid_new(&rng_system, uuid);
   slice_t id = arena_printf(a, "ar-%s", uuid);
   if (!id.p) return rc(RC_NOMEM);
-  cmd_add(c, sql_auth_grant(a, &(struct sql_auth_grant){.id = id,
-                                                         .actor_id = actor,
-                                                         .actor_type = S("APIKey"),
-                                                         .role_id = slice_str(role),
-                                                         .granted_by = S("bootstrap"),
-                                                         .at = now,
-                                                         .tenant = S("t-default")}),
+  cmd_add(c,
+          SQL(a, auth_grant, .id = id, .actor_id = actor, .actor_type = S("APIKey"), .role_id = slice_str(role),
+              .granted_by = S("bootstrap"), .at = now, .tenant = S("t-default")),
           CMD_ANY_ROWS);
   return rc(RC_OK);
 }
@@ -464,7 +463,8 @@ static rc_t grants_put(const core_t *core, arena_t *a, us_t now, err_t *e)
   if (conf->nkeys == 0) return rc(RC_OK);
   cmd_t *c = cmd_new(a);
   if (!c) return rc(RC_NOMEM);
-  for (size_t i = 0; i < conf->nkeys; i++) TRY(grant(c, a, now, conf->keys[i].name, conf->keys[i].admin ? "r-admin" : "r-viewer"));
+  for (size_t i = 0; i < conf->nkeys; i++)
+    TRY(grant(c, a, now, conf->keys[i].name, conf->keys[i].admin ? "r-admin" : "r-viewer"));
   return db_submit(core->db, c, e);
 }
 
@@ -472,7 +472,7 @@ static rc_t admins(const core_t *core, arena_t *a, us_t now, int64_t *ret, err_t
 {
   DB_READ_SCOPED db_read_t *r = NULL;
   TRY(db_read_begin(core->db, &r, e));
-  TRY(db_query(r, sql_auth_admins(a, &(struct sql_auth_admins){.at = now}), e));
+  TRY(db_query(r, SQL(a, auth_admins, .at = now), e));
   TRY(db_next(r, e));
   *ret = db_col_int(r, 0);
   return rc(RC_OK);
@@ -497,19 +497,21 @@ static rc_t mint_admin(const core_t *core, arena_t *a, us_t now, err_t *e)
   uuid_new(core->rng, uuid);
   slice_t id = arena_printf(a, "ak-%s", uuid);
   if (!c || !id.p) return rc(RC_NOMEM);
-  cmd_add(c, sql_auth_key_insert(a, &(struct sql_auth_key_insert){.id = id,
-                                                                   .name = S("admin"),
-                                                                   .key_hash = slice_str(hash),
-                                                                   .admin = true,
-                                                                   .created_by = S("bootstrap"),
-                                                                   .at = now}),
+  cmd_add(c,
+          SQL(a, auth_key_insert, .id = id, .name = S("admin"), .key_hash = slice_str(hash), .admin = true,
+              .created_by = S("bootstrap"), .at = now),
           1);
   TRY(grant(c, a, now, S("admin"), "r-admin"));
-  audit_add(c, a, now, &actor_system,
-            &(audit_note_t){.action = "bootstrap.consume", .resource_type = "api_key", .category = "auth", .resource_id = id,
-                            .details = AUDIT_FACTS(a, fact_s("actor_name", S("admin")), fact_s("role_id", S("r-admin")))});
+  audit_add(
+      c, a, now, &actor_system,
+      &(audit_note_t){.action = "bootstrap.consume",
+                      .resource_type = "api_key",
+                      .category = "auth",
+                      .resource_id = id,
+                      .details = AUDIT_FACTS(a, fact_s("actor_name", S("admin")), fact_s("role_id", S("r-admin")))});
   TRY(db_submit(core->db, c, e));
-  log_line(LOG_INFO, "first administrator's key written", log_s("path", arena_printf(a, "%.*s/admin.key", SLICE_ARG(core->conf->state_dir))));
+  log_line(LOG_INFO, "first administrator's key written",
+           log_s("path", arena_printf(a, "%.*s/admin.key", SLICE_ARG(core->conf->state_dir))));
   return rc(RC_OK);
 }
 

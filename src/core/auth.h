@@ -29,7 +29,8 @@ typedef struct auth_pin auth_pin_t;
  * with the texts of spec/api.md 1.3 ("missing", "format", "unknown" as e->reason);
  * on RC_OK *ret_actor lives until auth_unpin(*ret_pin).
  */
-MUST rc_t auth_check(auth_t *au, db_read_t *r, slice_t header, us_t now, const actor_t **ret_actor, auth_pin_t **ret_pin, err_t *e);
+MUST rc_t auth_check(auth_t *au, db_read_t *r, slice_t header, us_t now, const actor_t **ret_actor,
+                     auth_pin_t **ret_pin, err_t *e);
 void auth_unpin(auth_t *au, auth_pin_t *pin);
 
 /* Hex SHA-256 of a key, as stored. */

@@ -20,7 +20,7 @@ static rc_t places_read(const core_t *core, arena_t *a, slice_t certificate, pla
   rc_t got;
   place_t *v = NULL;
   TRY(db_read_begin(core->db, &r, e));
-  TRY(db_query(r, sql_certificate_targets(a, &(struct sql_certificate_targets){.certificate = certificate}), e));
+  TRY(db_query(r, SQL(a, certificate_targets, .certificate = certificate), e));
   while (rc_ok(got = db_next(r, e)) && n < TARGETS_MAX) {
     if (!v) v = ARENA_ARRAY(a, place_t, TARGETS_MAX);
     if (!v) return rc(RC_NOMEM);
@@ -37,13 +37,17 @@ static rc_t add_job(cmd_t *c, arena_t *a, us_t now, slice_t certificate, const p
 {
   slice_t id;
   return job_add(c, a, now,
-                 &(job_spec_t){.type = S("Deployment"), .certificate = certificate, .target = p->target, .agent = p->agent,
-                               .status = S("Pending"), .max_attempts = max_attempts},
+                 &(job_spec_t){.type = S("Deployment"),
+                               .certificate = certificate,
+                               .target = p->target,
+                               .agent = p->agent,
+                               .status = S("Pending"),
+                               .max_attempts = max_attempts},
                  &id);
 }
 
-rc_t deploy_add_jobs(const core_t *core, cmd_t *c, arena_t *a, us_t now, slice_t certificate, slice_t agent, int64_t max_attempts,
-                     size_t *ret_n, err_t *e)
+rc_t deploy_add_jobs(const core_t *core, cmd_t *c, arena_t *a, us_t now, slice_t certificate, slice_t agent,
+                     int64_t max_attempts, size_t *ret_n, err_t *e)
 {
   place_t *v;
   size_t n, added = 0;
@@ -62,11 +66,12 @@ typedef struct cert_state {
   us_t last_renewal_at;
 } cert_state_t;
 
-static rc_t state_read(const core_t *core, arena_t *a, slice_t certificate, cert_state_t *ret, int64_t *ret_attempts, err_t *e)
+static rc_t state_read(const core_t *core, arena_t *a, slice_t certificate, cert_state_t *ret, int64_t *ret_attempts,
+                       err_t *e)
 {
   DB_READ_SCOPED db_read_t *r = NULL;
   TRY(db_read_begin(core->db, &r, e));
-  TRY(db_query(r, sql_certificate_state(a, &(struct sql_certificate_state){.id = certificate}), e));
+  TRY(db_query(r, SQL(a, certificate_state, .id = certificate), e));
   rc_t got = db_next(r, e);
   if (rc_is(got, RC_NOTFOUND)) return err_set(e, RC_NOTFOUND, "certificate", NULL, "Certificate not found");
   TRY(got);
@@ -76,7 +81,8 @@ static rc_t state_read(const core_t *core, arena_t *a, slice_t certificate, cert
   return rc(RC_OK);
 }
 
-rc_t deploy_trigger(const core_t *core, arena_t *a, slice_t certificate, slice_t target, const actor_t *who, size_t *ret_n, err_t *e)
+rc_t deploy_trigger(const core_t *core, arena_t *a, slice_t certificate, slice_t target, const actor_t *who,
+                    size_t *ret_n, err_t *e)
 {
   cert_state_t st;
   place_t *v;
@@ -84,8 +90,10 @@ rc_t deploy_trigger(const core_t *core, arena_t *a, slice_t certificate, slice_t
   size_t n, added = 0;
   us_t now = time_wall(core->time);
   TRY(state_read(core, a, certificate, &st, &attempts, e));
-  if (slice_ieq(st.status, S("Archived"))) return err_set(e, RC_CONFLICT, "archived", NULL, "cannot deploy archived certificate");
-  if (us_is_never(st.last_renewal_at)) return err_set(e, RC_CONFLICT, "not_issued", NULL, "certificate was not issued yet");
+  if (slice_ieq(st.status, S("Archived")))
+    return err_set(e, RC_CONFLICT, "archived", NULL, "cannot deploy archived certificate");
+  if (us_is_never(st.last_renewal_at))
+    return err_set(e, RC_CONFLICT, "not_issued", NULL, "certificate was not issued yet");
   TRY(places_read(core, a, certificate, &v, &n, e));
   cmd_t *c = cmd_new(a);
   if (!c) return rc(RC_NOMEM);
@@ -99,9 +107,8 @@ rc_t deploy_trigger(const core_t *core, arena_t *a, slice_t certificate, slice_t
     err_value(e, target.p, target.n);
     return got;
   }
-  audit_add(c, a, now, who,
-            &(audit_note_t){.action = "deployment_triggered", .resource_type = "certificate", .resource_id = certificate,
-                            .details = AUDIT_FACTS(a, fact_s("target_id", target), fact_i("job_count", (int64_t)added))});
+  AUDIT(c, a, now, who, .action = "deployment_triggered", .resource_type = "certificate", .resource_id = certificate,
+        .details = AUDIT_FACTS(a, fact_s("target_id", target), fact_i("job_count", (int64_t)added)));
   TRY(db_submit(core->db, c, e));
   *ret_n = added;
   return rc(RC_OK);
@@ -119,7 +126,7 @@ static rc_t job_read(const core_t *core, arena_t *a, slice_t id, report_t *ret, 
   DB_READ_SCOPED db_read_t *r = NULL;
   report_t x = {.job.id = id, .retry_s = 3600};
   TRY(db_read_begin(core->db, &r, e));
-  TRY(db_query(r, sql_job_for_end(a, &(struct sql_job_for_end){.id = id}), e));
+  TRY(db_query(r, SQL(a, job_for_end, .id = id), e));
   rc_t got = db_next(r, e);
   if (rc_is(got, RC_NOTFOUND)) return err_set(e, RC_NOTFOUND, "job", NULL, "Job not found");
   TRY(got);
@@ -139,31 +146,33 @@ static rc_t keepalive(const core_t *core, arena_t *a, const report_t *x, slice_t
 {
   cmd_t *c = cmd_new(a);
   if (!c) return rc(RC_NOMEM);
-  cmd_add(c, sql_job_keepalive(a, &(struct sql_job_keepalive){.id = x->job.id, .agent = agent, .until = us_add_s(now, JOB_LEASE_S)}), CMD_ANY_ROWS);
+  cmd_add(c, SQL(a, job_keepalive, .id = x->job.id, .agent = agent, .until = us_add_s(now, JOB_LEASE_S)), CMD_ANY_ROWS);
   return db_submit(core->db, c, e);
 }
 
-static rc_t end(const core_t *core, arena_t *a, const report_t *x, slice_t agent, bool failed, slice_t error, const actor_t *who, us_t now, err_t *e)
+static rc_t end(const core_t *core, arena_t *a, const report_t *x, slice_t agent, bool failed, slice_t error,
+                const actor_t *who, us_t now, err_t *e)
 {
   bool again = failed && x->job.attempts < x->job.max_attempts;
   cmd_t *c = cmd_new(a);
   if (!c) return rc(RC_NOMEM);
-  cmd_add(c, sql_job_end(a, &(struct sql_job_end){.id = x->job.id, .agent = agent, .status = failed ? S("Failed") : S("Completed"),
-                                                   .error = failed ? error : (slice_t){NULL, 0}, .at = now,
-                                                   .next = again ? us_add_s(now, x->retry_s) : US_NEVER}),
+  cmd_add(c,
+          SQL(a, job_end, .id = x->job.id, .agent = agent, .status = failed ? S("Failed") : S("Completed"),
+              .error = failed ? error : (slice_t){NULL, 0}, .at = now,
+              .next = again ? us_add_s(now, x->retry_s) : US_NEVER),
           1);
-  if (!failed) cmd_add(c, sql_certificate_deployed(a, &(struct sql_certificate_deployed){.id = x->job.certificate_id, .at = now}), CMD_ANY_ROWS);
-  audit_add(c, a, now, who,
-            &(audit_note_t){.action = failed ? "deployment_job_failed" : "deployment_job_completed", .resource_type = "certificate",
-                            .resource_id = x->job.certificate_id,
-                            .details = AUDIT_FACTS(a, fact_s("job_id", x->job.id), fact_s("target_id", x->job.target_id),
-                                                   fact_s("agent_id", agent), fact_s("error", error))});
+  if (!failed) cmd_add(c, SQL(a, certificate_deployed, .id = x->job.certificate_id, .at = now), CMD_ANY_ROWS);
+  AUDIT(c, a, now, who, .action = failed ? "deployment_job_failed" : "deployment_job_completed",
+        .resource_type = "certificate", .resource_id = x->job.certificate_id,
+        .details = AUDIT_FACTS(a, fact_s("job_id", x->job.id), fact_s("target_id", x->job.target_id),
+                               fact_s("agent_id", agent), fact_s("error", error)));
   cmd_wake(c, 'j', x->job.id);
   rc_t got = db_submit(core->db, c, e);
   return rc_is(got, RC_CONFLICT) ? rc(RC_OK) : got; /* somebody ended it first: nothing changes */
 }
 
-rc_t deploy_report(const core_t *core, arena_t *a, slice_t job, slice_t agent, slice_t status, slice_t error, const actor_t *who, err_t *e)
+rc_t deploy_report(const core_t *core, arena_t *a, slice_t job, slice_t agent, slice_t status, slice_t error,
+                   const actor_t *who, err_t *e)
 {
   report_t x;
   job_state_t to, from;
@@ -174,7 +183,8 @@ rc_t deploy_report(const core_t *core, arena_t *a, slice_t job, slice_t agent, s
     return bad;
   }
   TRY(job_read(core, a, job, &x, e));
-  if (x.job.agent_id.n && !slice_eq(x.job.agent_id, agent)) return err_set(e, RC_DENIED, "foreign_job", NULL, "job belongs to another agent");
+  if (x.job.agent_id.n && !slice_eq(x.job.agent_id, agent))
+    return err_set(e, RC_DENIED, "foreign_job", NULL, "job belongs to another agent");
   if (!rc_ok(job_state_parse(x.job.status, &from)) || !job_state_allows(from, to)) return rc(RC_OK);
   if (from == JOB_AWAITING_CSR) {
     if (to != JOB_FAILED) return rc(RC_OK);
@@ -183,7 +193,8 @@ rc_t deploy_report(const core_t *core, arena_t *a, slice_t job, slice_t agent, s
   }
   if (from != JOB_RUNNING) return rc(RC_OK);
   if (to == JOB_RUNNING) return keepalive(core, a, &x, agent, now, e);
-  return end(core, a, &x, agent, to == JOB_FAILED, error.n || to == JOB_COMPLETED ? error : S("agent reported failure"), who, now, e);
+  return end(core, a, &x, agent, to == JOB_FAILED, error.n || to == JOB_COMPLETED ? error : S("agent reported failure"),
+             who, now, e);
 }
 
 rc_t deploy_verified(const core_t *core, arena_t *a, const verification_t *v, const actor_t *who, err_t *e)
@@ -192,16 +203,18 @@ rc_t deploy_verified(const core_t *core, arena_t *a, const verification_t *v, co
   us_t now = time_wall(core->time);
   bool ok = v->verified && v->error.n == 0;
   TRY(job_read(core, a, v->job, &x, e));
-  if (actor_is_agent(who) && !slice_eq(x.job.agent_id, who->id)) return err_set(e, RC_DENIED, "foreign_job", NULL, "job belongs to another agent");
+  if (actor_is_agent(who) && !slice_eq(x.job.agent_id, who->id))
+    return err_set(e, RC_DENIED, "foreign_job", NULL, "job belongs to another agent");
   cmd_t *c = cmd_new(a);
   if (!c) return rc(RC_NOMEM);
-  cmd_add(c, sql_job_verified(a, &(struct sql_job_verified){.id = v->job, .status = ok ? S("success") : S("failed"),
-                                                             .fingerprint = v->actual.n ? v->actual : (slice_t){NULL, 0},
-                                                             .error = v->error.n ? v->error : (slice_t){NULL, 0}, .at = now}),
+  cmd_add(c,
+          SQL(a, job_verified, .id = v->job, .status = ok ? S("success") : S("failed"),
+              .fingerprint = v->actual.n ? v->actual : (slice_t){NULL, 0},
+              .error = v->error.n ? v->error : (slice_t){NULL, 0}, .at = now),
           1);
-  audit_add(c, a, now, who,
-            &(audit_note_t){.action = ok ? "job_verification_success" : "job_verification_failed", .resource_type = "job", .resource_id = v->job,
-                            .details = AUDIT_FACTS(a, fact_s("target_id", v->target), fact_s("expected_fingerprint", v->expected),
-                                                   fact_s("actual_fingerprint", v->actual), fact_s("error", v->error))});
+  AUDIT(c, a, now, who, .action = ok ? "job_verification_success" : "job_verification_failed", .resource_type = "job",
+        .resource_id = v->job,
+        .details = AUDIT_FACTS(a, fact_s("target_id", v->target), fact_s("expected_fingerprint", v->expected),
+                               fact_s("actual_fingerprint", v->actual), fact_s("error", v->error)));
   return db_submit(core->db, c, e);
 }

@@ -35,7 +35,7 @@ static rc_t mapping_read(const core_t *core, arena_t *a, texts_t ids, mapping_t 
   rc_t got;
   if (!m.v) return rc(RC_NOMEM);
   TRY(db_read_begin(core->db, &r, e));
-  TRY(db_query(r, sql_targets_known(a, &(struct sql_targets_known){.ids = ids}), e));
+  TRY(db_query(r, SQL(a, targets_known, .ids = ids), e));
   while (rc_ok(got = db_next(r, e)) && m.n < ids.n) {
     TRY(db_col_text_dup(r, 0, a, &m.v[m.n].target));
     TRY(db_col_text_dup(r, 1, a, &m.v[m.n].agent));
@@ -57,12 +57,12 @@ static rc_t mapping_read(const core_t *core, arena_t *a, texts_t ids, mapping_t 
 static void mapping_put(cmd_t *c, arena_t *a, slice_t certificate, texts_t ids)
 {
   for (size_t i = 0; i < ids.n; i++)
-    cmd_add(c, sql_mapping_put(a, &(struct sql_mapping_put){.certificate = certificate, .target = ids.v[i]}), CMD_ANY_ROWS);
+    cmd_add(c, SQL(a, mapping_put, .certificate = certificate, .target = ids.v[i]), CMD_ANY_ROWS);
 }
 
 /* One job per agent that has a usable target; the mapping is ordered by agent. */
-static rc_t jobs_for_agents(cmd_t *c, arena_t *a, us_t now, const char *type, slice_t certificate, const mapping_t *m, int64_t max_attempts,
-                            slice_t *ret_first, size_t *ret_n)
+static rc_t jobs_for_agents(cmd_t *c, arena_t *a, us_t now, const char *type, slice_t certificate, const mapping_t *m,
+                            int64_t max_attempts, slice_t *ret_first, size_t *ret_n)
 {
   slice_t last = {NULL, 0};
   for (size_t i = 0; i < m->n; i++) {
@@ -70,7 +70,11 @@ static rc_t jobs_for_agents(cmd_t *c, arena_t *a, us_t now, const char *type, sl
     if (!m->v[i].usable || slice_eq(last, m->v[i].agent)) continue;
     last = m->v[i].agent;
     TRY(job_add(c, a, now,
-                &(job_spec_t){.type = slice_str(type), .certificate = certificate, .agent = last, .status = S("AwaitingCSR"), .max_attempts = max_attempts},
+                &(job_spec_t){.type = slice_str(type),
+                              .certificate = certificate,
+                              .agent = last,
+                              .status = S("AwaitingCSR"),
+                              .max_attempts = max_attempts},
                 &id));
     if (!ret_first->p) *ret_first = id;
     (*ret_n)++;
@@ -111,14 +115,15 @@ rc_t inventory_create(const core_t *core, arena_t *a, certificate_t *c, const ac
   cmd_add(cmd, list_insert(a, &res_certificate, c), 1);
   mapping_put(cmd, a, c->id, c->target_ids);
   TRY(jobs_for_agents(cmd, a, c->created_at, "Issuance", c->id, &m, attempts, &first, &jobs));
-  audit_add(cmd, a, c->created_at, who,
-            &(audit_note_t){.action = res_certificate.audit_create, .resource_type = "certificate", .resource_id = c->id,
-                            .details = AUDIT_FACTS(a, fact_s("common_name", c->common_name), fact_s("issuer_id", c->issuer_id),
-                                                   fact_i("target_count", (int64_t)c->target_ids.n), fact_i("job_count", (int64_t)jobs))});
+  AUDIT(cmd, a, c->created_at, who, .action = res_certificate.audit_create, .resource_type = "certificate",
+        .resource_id = c->id,
+        .details = AUDIT_FACTS(a, fact_s("common_name", c->common_name), fact_s("issuer_id", c->issuer_id),
+                               fact_i("target_count", (int64_t)c->target_ids.n), fact_i("job_count", (int64_t)jobs)));
   return db_submit(core->db, cmd, e);
 }
 
-rc_t inventory_update(const core_t *core, arena_t *a, certificate_t *c, uint64_t set, bool targets, slice_t changed, const actor_t *who, err_t *e)
+rc_t inventory_update(const core_t *core, arena_t *a, certificate_t *c, uint64_t set, bool targets, slice_t changed,
+                      const actor_t *who, err_t *e)
 {
   mapping_t m = {0};
   c->updated_at = time_wall(core->time);
@@ -128,25 +133,24 @@ rc_t inventory_update(const core_t *core, arena_t *a, certificate_t *c, uint64_t
   if (!cmd) return rc(RC_NOMEM);
   cmd_add(cmd, list_update(a, &res_certificate, c, set), 1);
   if (targets) {
-    cmd_add(cmd, sql_mapping_clear(a, &(struct sql_mapping_clear){.certificate = c->id}), CMD_ANY_ROWS);
+    cmd_add(cmd, SQL(a, mapping_clear, .certificate = c->id), CMD_ANY_ROWS);
     mapping_put(cmd, a, c->id, c->target_ids);
   }
-  audit_add(cmd, a, c->updated_at, who,
-            &(audit_note_t){.action = res_certificate.audit_update, .resource_type = "certificate", .resource_id = c->id,
-                            .details = AUDIT_FACTS(a, fact_s("changes", changed))});
+  AUDIT(cmd, a, c->updated_at, who, .action = res_certificate.audit_update, .resource_type = "certificate",
+        .resource_id = c->id, .details = AUDIT_FACTS(a, fact_s("changes", changed)));
   return db_submit(core->db, cmd, e);
 }
 
-rc_t inventory_map(const core_t *core, arena_t *a, slice_t certificate, slice_t target, bool add, const actor_t *who, err_t *e)
+rc_t inventory_map(const core_t *core, arena_t *a, slice_t certificate, slice_t target, bool add, const actor_t *who,
+                   err_t *e)
 {
   us_t now = time_wall(core->time);
   cmd_t *c = cmd_new(a);
   if (!c) return rc(RC_NOMEM);
-  if (add) cmd_add(c, sql_mapping_put(a, &(struct sql_mapping_put){.certificate = certificate, .target = target}), CMD_ANY_ROWS);
-  else cmd_add(c, sql_mapping_del(a, &(struct sql_mapping_del){.certificate = certificate, .target = target}), 1);
-  audit_add(c, a, now, who,
-            &(audit_note_t){.action = res_certificate.audit_update, .resource_type = "certificate", .resource_id = certificate,
-                            .details = AUDIT_FACTS(a, fact_s(add ? "target_added" : "target_removed", target))});
+  if (add) cmd_add(c, SQL(a, mapping_put, .certificate = certificate, .target = target), CMD_ANY_ROWS);
+  else cmd_add(c, SQL(a, mapping_del, .certificate = certificate, .target = target), 1);
+  AUDIT(c, a, now, who, .action = res_certificate.audit_update, .resource_type = "certificate",
+        .resource_id = certificate, .details = AUDIT_FACTS(a, fact_s(add ? "target_added" : "target_removed", target)));
   rc_t got = db_submit(core->db, c, e);
   const char *why = add ? "Certificate or target not found" : "Target is not mapped to this certificate";
   return rc_is(got, RC_CONFLICT) ? err_set(e, RC_NOTFOUND, "mapping", NULL, why) : got;
@@ -157,9 +161,11 @@ rc_t inventory_archive(const core_t *core, arena_t *a, slice_t certificate, cons
   us_t now = time_wall(core->time);
   cmd_t *c = cmd_new(a);
   if (!c) return rc(RC_NOMEM);
-  cmd_add(c, sql_certificate_archive(a, &(struct sql_certificate_archive){.id = certificate, .at = now}), 1);
-  cmd_add(c, sql_jobs_cancel_of(a, &(struct sql_jobs_cancel_of){.certificate = certificate, .error = S("certificate was archived"), .at = now}), CMD_ANY_ROWS);
-  audit_add(c, a, now, who, &(audit_note_t){.action = res_certificate.audit_delete, .resource_type = "certificate", .resource_id = certificate});
+  cmd_add(c, SQL(a, certificate_archive, .id = certificate, .at = now), 1);
+  cmd_add(c, SQL(a, jobs_cancel_of, .certificate = certificate, .error = S("certificate was archived"), .at = now),
+          CMD_ANY_ROWS);
+  AUDIT(c, a, now, who, .action = res_certificate.audit_delete, .resource_type = "certificate",
+        .resource_id = certificate);
   rc_t got = db_submit(core->db, c, e);
   return rc_is(got, RC_CONFLICT) ? err_set(e, RC_NOTFOUND, "certificate", NULL, "Certificate not found") : got;
 }
@@ -179,7 +185,7 @@ static rc_t renewal_read(const core_t *core, arena_t *a, slice_t certificate, re
   DB_READ_SCOPED db_read_t *r = NULL;
   rc_t got;
   TRY(db_read_begin(core->db, &r, e));
-  TRY(db_query(r, sql_certificate_state(a, &(struct sql_certificate_state){.id = certificate}), e));
+  TRY(db_query(r, SQL(a, certificate_state, .id = certificate), e));
   got = db_next(r, e);
   if (rc_is(got, RC_NOTFOUND)) return err_set(e, RC_NOTFOUND, "certificate", NULL, "Certificate not found");
   TRY(got);
@@ -188,13 +194,13 @@ static rc_t renewal_read(const core_t *core, arena_t *a, slice_t certificate, re
   ret->attempts = db_col_int(r, 2) + 1;
   ret->expires_at = db_col_time(r, 3);
   TRY(db_col_text_dup(r, 4, a, &ret->common_name));
-  TRY(db_query(r, sql_job_live_issuance(a, &(struct sql_job_live_issuance){.certificate = certificate}), e));
+  TRY(db_query(r, SQL(a, job_live_issuance, .certificate = certificate), e));
   got = db_next(r, e);
   if (rc_ok(got)) TRY(db_col_text_dup(r, 0, a, &ret->live_job));
   else if (!rc_is(got, RC_NOTFOUND)) return got;
   ret->agents.v = ARENA_ARRAY(a, mapped_t, AGENTS_MAX);
   if (!ret->agents.v) return rc(RC_NOMEM);
-  TRY(db_query(r, sql_certificate_targets(a, &(struct sql_certificate_targets){.certificate = certificate}), e));
+  TRY(db_query(r, SQL(a, certificate_targets, .certificate = certificate), e));
   while (rc_ok(got = db_next(r, e)) && ret->agents.n < AGENTS_MAX) {
     TRY(db_col_text_dup(r, 1, a, &ret->agents.v[ret->agents.n].agent));
     ret->agents.v[ret->agents.n++].usable = true;
@@ -204,13 +210,17 @@ static rc_t renewal_read(const core_t *core, arena_t *a, slice_t certificate, re
 
 static rc_t may_renew(const renewal_t *x, us_t now, err_t *e)
 {
-  if (slice_ieq(x->status, S("Archived"))) return err_set(e, RC_INVALID, "archived", NULL, "cannot renew archived certificate");
-  if (slice_ieq(x->status, S("Revoked"))) return err_set(e, RC_INVALID, "revoked", NULL, "cannot renew revoked certificate");
-  if (slice_ieq(x->status, S("Expired"))) return err_set(e, RC_INVALID, "expired", NULL, "cannot renew expired certificate; reissue instead");
+  if (slice_ieq(x->status, S("Archived")))
+    return err_set(e, RC_INVALID, "archived", NULL, "cannot renew archived certificate");
+  if (slice_ieq(x->status, S("Revoked")))
+    return err_set(e, RC_INVALID, "revoked", NULL, "cannot renew revoked certificate");
+  if (slice_ieq(x->status, S("Expired")))
+    return err_set(e, RC_INVALID, "expired", NULL, "cannot renew expired certificate; reissue instead");
   return rc(RC_OK);
 }
 
-rc_t inventory_renew(const core_t *core, arena_t *a, slice_t certificate, bool force, const actor_t *who, slice_t *ret_job, err_t *e)
+rc_t inventory_renew(const core_t *core, arena_t *a, slice_t certificate, bool force, const actor_t *who,
+                     slice_t *ret_job, err_t *e)
 {
   renewal_t x = {0};
   size_t jobs = 0;
@@ -218,7 +228,8 @@ rc_t inventory_renew(const core_t *core, arena_t *a, slice_t certificate, bool f
   us_t now = time_wall(core->time);
   TRY(renewal_read(core, a, certificate, &x, e));
   TRY(may_renew(&x, now, e));
-  if (x.live_job.n && !force) return err_set(e, RC_CONFLICT, "in_progress", NULL, "certificate renewal already in progress");
+  if (x.live_job.n && !force)
+    return err_set(e, RC_CONFLICT, "in_progress", NULL, "certificate renewal already in progress");
   if (x.live_job.n) {
     *ret_job = x.live_job;
     return rc(RC_OK);
@@ -228,14 +239,19 @@ rc_t inventory_renew(const core_t *core, arena_t *a, slice_t certificate, bool f
   if (!c) return rc(RC_NOMEM);
   TRY(jobs_for_agents(c, a, now, type, certificate, &x.agents, x.attempts, &first, &jobs));
   if (jobs == 0)
-    TRY(job_add(c, a, now, &(job_spec_t){.type = slice_str(type), .certificate = certificate, .status = S("AwaitingCSR"), .max_attempts = x.attempts}, &first));
-  cmd_add(c, sql_certificate_renewing(a, &(struct sql_certificate_renewing){.id = certificate, .at = now}), 1);
-  audit_add(c, a, now, who,
-            &(audit_note_t){.action = "renewal_triggered", .resource_type = "certificate", .resource_id = certificate,
-                            .details = AUDIT_FACTS(a, fact_s("common_name", x.common_name), fact_s("job_id", first),
-                                                   fact_i("job_count", (int64_t)(jobs ? jobs : 1)))});
+    TRY(job_add(c, a, now,
+                &(job_spec_t){.type = slice_str(type),
+                              .certificate = certificate,
+                              .status = S("AwaitingCSR"),
+                              .max_attempts = x.attempts},
+                &first));
+  cmd_add(c, SQL(a, certificate_renewing, .id = certificate, .at = now), 1);
+  AUDIT(c, a, now, who, .action = "renewal_triggered", .resource_type = "certificate", .resource_id = certificate,
+        .details = AUDIT_FACTS(a, fact_s("common_name", x.common_name), fact_s("job_id", first),
+                               fact_i("job_count", (int64_t)(jobs ? jobs : 1))));
   rc_t got = db_submit(core->db, c, e);
-  if (rc_is(got, RC_CONFLICT)) return err_set(e, RC_CONFLICT, "in_progress", NULL, "certificate renewal already in progress");
+  if (rc_is(got, RC_CONFLICT))
+    return err_set(e, RC_CONFLICT, "in_progress", NULL, "certificate renewal already in progress");
   TRY(got);
   *ret_job = first;
   return rc(RC_OK);

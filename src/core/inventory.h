@@ -20,9 +20,11 @@ MUST rc_t inventory_check_names(arena_t *a, const certificate_t *c, err_t *e);
 MUST rc_t inventory_create(const core_t *core, arena_t *a, certificate_t *c, const actor_t *who, err_t *e);
 
 /* Writes the fields of `set` and, with `targets`, replaces the mapping. `changed` names the fields for the audit row. */
-MUST rc_t inventory_update(const core_t *core, arena_t *a, certificate_t *c, uint64_t set, bool targets, slice_t changed, const actor_t *who, err_t *e);
+MUST rc_t inventory_update(const core_t *core, arena_t *a, certificate_t *c, uint64_t set, bool targets,
+                           slice_t changed, const actor_t *who, err_t *e);
 
-MUST rc_t inventory_map(const core_t *core, arena_t *a, slice_t certificate, slice_t target, bool add, const actor_t *who, err_t *e);
+MUST rc_t inventory_map(const core_t *core, arena_t *a, slice_t certificate, slice_t target, bool add,
+                        const actor_t *who, err_t *e);
 
 MUST rc_t inventory_archive(const core_t *core, arena_t *a, slice_t certificate, const actor_t *who, err_t *e);
 
@@ -30,6 +32,7 @@ MUST rc_t inventory_archive(const core_t *core, arena_t *a, slice_t certificate,
  * Issues anew: one job per agent with targets, or one for nobody. RC_CONFLICT "in_progress" while a
  * job is under way, unless forced: then *ret_job is that one. RC_INVALID: archived or expired.
  */
-MUST rc_t inventory_renew(const core_t *core, arena_t *a, slice_t certificate, bool force, const actor_t *who, slice_t *ret_job, err_t *e);
+MUST rc_t inventory_renew(const core_t *core, arena_t *a, slice_t certificate, bool force, const actor_t *who,
+                          slice_t *ret_job, err_t *e);
 
 #endif

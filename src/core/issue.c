@@ -21,13 +21,13 @@ typedef struct context {
   slice_t issuer_type, issuer_config;
   profile_t profile;
   policy_t policy;
-  job_t job;              /* id empty: none waits */
-  slice_t latest_csr;     /* of this agent's newest version */
+  job_t job;          /* id empty: none waits */
+  slice_t latest_csr; /* of this agent's newest version */
 } context_t;
 
 static rc_t read_certificate(db_read_t *r, arena_t *a, context_t *x, err_t *e)
 {
-  TRY(db_query(r, sql_issue_context(a, &(struct sql_issue_context){.id = x->cert.id}), e));
+  TRY(db_query(r, SQL(a, issue_context, .id = x->cert.id), e));
   rc_t got = db_next(r, e);
   if (rc_is(got, RC_NOTFOUND)) return err_set(e, RC_NOTFOUND, "certificate", NULL, "Certificate not found");
   TRY(got);
@@ -54,7 +54,7 @@ static rc_t read_certificate(db_read_t *r, arena_t *a, context_t *x, err_t *e)
 
 static rc_t read_job(db_read_t *r, arena_t *a, slice_t agent, context_t *x, err_t *e)
 {
-  TRY(db_query(r, sql_job_awaiting_csr(a, &(struct sql_job_awaiting_csr){.certificate = x->cert.id, .agent = agent}), e));
+  TRY(db_query(r, SQL(a, job_awaiting_csr, .certificate = x->cert.id, .agent = agent), e));
   rc_t got = db_next(r, e);
   if (rc_ok(got)) {
     TRY(db_col_text_dup(r, 0, a, &x->job.id));
@@ -64,7 +64,7 @@ static rc_t read_job(db_read_t *r, arena_t *a, slice_t agent, context_t *x, err_
     return rc(RC_OK);
   }
   if (!rc_is(got, RC_NOTFOUND)) return got;
-  TRY(db_query(r, sql_version_latest(a, &(struct sql_version_latest){.certificate = x->cert.id, .agent = agent}), e));
+  TRY(db_query(r, SQL(a, version_latest, .certificate = x->cert.id, .agent = agent), e));
   got = db_next(r, e);
   if (rc_is(got, RC_NOTFOUND)) return rc(RC_OK);
   TRY(got);
@@ -121,7 +121,8 @@ static rc_t may_issue(const context_t *x, err_t *e)
   if (slice_ieq(x->cert.status, S("Archived")) || slice_ieq(x->cert.status, S("Revoked")))
     return err_set(e, RC_CONFLICT, "certificate_state", NULL, "certificate is archived or revoked");
   if (!x->issuer_enabled) return err_set(e, RC_CONFLICT, "issuer_disabled", NULL, "issuer is disabled");
-  if (x->has_profile && !x->profile.enabled) return err_set(e, RC_CONFLICT, "profile_disabled", NULL, "certificate profile is disabled");
+  if (x->has_profile && !x->profile.enabled)
+    return err_set(e, RC_CONFLICT, "profile_disabled", NULL, "certificate profile is disabled");
   return rc(RC_OK);
 }
 
@@ -131,7 +132,8 @@ static slice_t record_context(arena_t *a, slice_t certificate, slice_t agent, sl
   return AUDIT_FACTS(a, fact_s("certificate", certificate), fact_s("agent", agent), fact_s("job", job));
 }
 
-static rc_t order(const core_t *core, arena_t *a, const context_t *x, slice_t agent, slice_t csr_der, issue_result_t *ret, err_t *e)
+static rc_t order(const core_t *core, arena_t *a, const context_t *x, slice_t agent, slice_t csr_der,
+                  issue_result_t *ret, err_t *e)
 {
   char fresh[ID_MAX];
   const issuer_kind_t *kind = issuer_find(x->issuer_type);
@@ -169,32 +171,24 @@ static rc_t commit(const core_t *core, arena_t *a, const commit_t *in, err_t *e)
   if (!c) return rc(RC_NOMEM);
   slice_t version = arena_dup(a, slice_of(id, id_new("certver", now.us, id)));
   if (in->job.n) {
-    cmd_add(c, sql_job_issued(a, &(struct sql_job_issued){.id = in->job, .attempts = in->job_attempts, .agent = in->agent, .at = now}), 1);
+    cmd_add(c, SQL(a, job_issued, .id = in->job, .attempts = in->job_attempts, .agent = in->agent, .at = now), 1);
     cmd_wake(c, 'j', in->job);
   }
-  cmd_add(c, sql_version_insert(a, &(struct sql_version_insert){.id = version,
-                                                                 .certificate = in->certificate,
-                                                                 .serial = leaf->serial_hex,
-                                                                 .not_before = leaf->not_before,
-                                                                 .not_after = leaf->not_after,
-                                                                 .fingerprint = leaf->fingerprint_hex,
-                                                                 .pem = in->result->pem_chain,
-                                                                 .csr = in->csr_pem,
-                                                                 .at = now,
-                                                                 .key_algorithm = leaf->key_algorithm,
-                                                                 .key_size = leaf->key_size,
-                                                                 .agent = in->agent.n ? in->agent : (slice_t){NULL, 0}}),
+  cmd_add(c,
+          SQL(a, version_insert, .id = version, .certificate = in->certificate, .serial = leaf->serial_hex,
+              .not_before = leaf->not_before, .not_after = leaf->not_after, .fingerprint = leaf->fingerprint_hex,
+              .pem = in->result->pem_chain, .csr = in->csr_pem, .at = now, .key_algorithm = leaf->key_algorithm,
+              .key_size = leaf->key_size, .agent = in->agent.n ? in->agent : (slice_t){NULL, 0}),
           1);
-  cmd_add(c, sql_certificate_issued(a, &(struct sql_certificate_issued){.id = in->certificate, .at = now, .job = in->job}), CMD_ANY_ROWS);
+  cmd_add(c, SQL(a, certificate_issued, .id = in->certificate, .at = now, .job = in->job), CMD_ANY_ROWS);
   TRY(deploy_add_jobs(core, c, a, now, in->certificate, in->agent, in->max_attempts, &deployments, e));
   char until[RFC3339_MAX];
   rfc3339_format(leaf->not_after, until);
-  slice_t details = AUDIT_FACTS(a, fact_s("job_id", in->job), fact_s("agent_id", in->agent), fact_s("serial", leaf->serial_hex),
-                                fact_s("not_after", slice_str(until)), fact_s("keygen_mode", S("agent")),
-                                fact_i("deployment_jobs", (int64_t)deployments));
-  audit_add(c, a, now, in->who,
-            &(audit_note_t){.action = in->job.n ? "renewal_job_completed" : "csr_submitted", .resource_type = "certificate",
-                            .resource_id = in->certificate, .details = details});
+  slice_t details = AUDIT_FACTS(a, fact_s("job_id", in->job), fact_s("agent_id", in->agent),
+                                fact_s("serial", leaf->serial_hex), fact_s("not_after", slice_str(until)),
+                                fact_s("keygen_mode", S("agent")), fact_i("deployment_jobs", (int64_t)deployments));
+  AUDIT(c, a, now, in->who, .action = in->job.n ? "renewal_job_completed" : "csr_submitted",
+        .resource_type = "certificate", .resource_id = in->certificate, .details = details);
   FAILPOINT(issue_before_command);
   return db_submit(core->db, c, e);
 }
@@ -208,13 +202,14 @@ static rc_t fail_job(const core_t *core, arena_t *a, const context_t *x, const e
   slice_t error = slice_of(text, err_format(why, text, sizeof text));
   cmd_t *c = cmd_new(a);
   if (!c) return rc(RC_NOMEM);
-  cmd_add(c, sql_job_unissued(a, &(struct sql_job_unissued){.id = x->job.id, .attempts = x->job.attempts, .error = error, .at = now,
-                                                             .next = again ? us_add_s(now, x->policy.retry_interval_seconds) : US_NEVER}),
+  cmd_add(c,
+          SQL(a, job_unissued, .id = x->job.id, .attempts = x->job.attempts, .error = error, .at = now,
+              .next = again ? us_add_s(now, x->policy.retry_interval_seconds) : US_NEVER),
           1);
-  cmd_add(c, sql_certificate_unrenewed(a, &(struct sql_certificate_unrenewed){.id = x->cert.id, .at = now, .job = x->job.id}), CMD_ANY_ROWS);
-  audit_add(c, a, now, who,
-            &(audit_note_t){.action = "renewal_job_failed", .resource_type = "certificate", .resource_id = x->cert.id,
-                            .details = AUDIT_FACTS(a, fact_s("job_id", x->job.id), fact_s("reason", slice_str(why->reason)), fact_s("error", error))});
+  cmd_add(c, SQL(a, certificate_unrenewed, .id = x->cert.id, .at = now, .job = x->job.id), CMD_ANY_ROWS);
+  AUDIT(c, a, now, who, .action = "renewal_job_failed", .resource_type = "certificate", .resource_id = x->cert.id,
+        .details = AUDIT_FACTS(a, fact_s("job_id", x->job.id), fact_s("reason", slice_str(why->reason)),
+                               fact_s("error", error)));
   cmd_wake(c, 'j', x->job.id);
   return db_submit(core->db, c, e);
 }
@@ -229,14 +224,15 @@ static bool answered_before(arena_t *a, const context_t *x, const csr_t *csr)
 
 static bool is_transient(rc_t r)
 {
-  return rc_is(r, RC_CLOSED) || rc_is(r, RC_AGAIN) || rc_is(r, RC_TIMEOUT) || rc_is(r, RC_NOMEM) || rc_is(r, RC_IO) || rc_is(r, RC_INTERNAL);
+  return rc_is(r, RC_CLOSED) || rc_is(r, RC_AGAIN) || rc_is(r, RC_TIMEOUT) || rc_is(r, RC_NOMEM) || rc_is(r, RC_IO) ||
+         rc_is(r, RC_INTERNAL);
 }
 
 static rc_t known(const core_t *core, arena_t *a, slice_t fingerprint, bool *ret, err_t *e)
 {
   DB_READ_SCOPED db_read_t *r = NULL;
   TRY(db_read_begin(core->db, &r, e));
-  TRY(db_query(r, sql_version_by_fingerprint(a, &(struct sql_version_by_fingerprint){.fingerprint = fingerprint}), e));
+  TRY(db_query(r, SQL(a, version_by_fingerprint, .fingerprint = fingerprint), e));
   rc_t got = db_next(r, e);
   if (!rc_ok(got) && !rc_is(got, RC_NOTFOUND)) return got;
   *ret = rc_ok(got);
@@ -257,21 +253,30 @@ rc_t issue_csr(const core_t *core, arena_t *a, const csr_submission_t *in, err_t
   if (rc_ok(got)) got = may_issue(&x, &why);
   if (rc_ok(got)) got = order(core, a, &x, in->agent_id, csr.der, &result, &why);
   if (!rc_ok(got)) {
-    if (!is_transient(got) && x.job.id.n && !rc_ok(fail_job(core, a, &x, &why, in->who, &ignored))) log_err(LOG_WARN, "job not failed", &ignored);
+    if (!is_transient(got) && x.job.id.n && !rc_ok(fail_job(core, a, &x, &why, in->who, &ignored)))
+      log_err(LOG_WARN, "job not failed", &ignored);
     if (e) *e = why;
     return got;
   }
   got = commit(core, a,
-               &(commit_t){.certificate = x.cert.id, .agent = in->agent_id, .job = x.job.id, .job_attempts = x.job.attempts,
-                           .max_attempts = x.policy.max_retries + 1, .csr_pem = in->csr_pem, .result = &result, .who = in->who},
+               &(commit_t){.certificate = x.cert.id,
+                           .agent = in->agent_id,
+                           .job = x.job.id,
+                           .job_attempts = x.job.attempts,
+                           .max_attempts = x.policy.max_retries + 1,
+                           .csr_pem = in->csr_pem,
+                           .result = &result,
+                           .who = in->who},
                e);
   /* The same request twice at once: the signer gave both the same leaf, and the other one stored it. */
   bool have = false;
-  if (rc_is(got, RC_CONFLICT) && rc_ok(known(core, a, result.leaf.fingerprint_hex, &have, NULL)) && have) return rc(RC_OK);
+  if (rc_is(got, RC_CONFLICT) && rc_ok(known(core, a, result.leaf.fingerprint_hex, &have, NULL)) && have)
+    return rc(RC_OK);
   return got;
 }
 
-rc_t issue_give_up(const core_t *core, arena_t *a, slice_t job_id, slice_t agent_id, slice_t why, const actor_t *who, err_t *e)
+rc_t issue_give_up(const core_t *core, arena_t *a, slice_t job_id, slice_t agent_id, slice_t why, const actor_t *who,
+                   err_t *e)
 {
   us_t now = time_wall(core->time);
   job_t job = {0};
@@ -279,7 +284,7 @@ rc_t issue_give_up(const core_t *core, arena_t *a, slice_t job_id, slice_t agent
   {
     DB_READ_SCOPED db_read_t *r = NULL;
     TRY(db_read_begin(core->db, &r, e));
-    TRY(db_query(r, sql_job_for_end(a, &(struct sql_job_for_end){.id = job_id}), e));
+    TRY(db_query(r, SQL(a, job_for_end, .id = job_id), e));
     TRY(db_next(r, e));
     TRY(db_col_text_dup(r, 1, a, &job.certificate_id));
     job.attempts = db_col_int(r, 2);
@@ -289,13 +294,13 @@ rc_t issue_give_up(const core_t *core, arena_t *a, slice_t job_id, slice_t agent
   bool again = job.attempts + 1 < job.max_attempts;
   cmd_t *c = cmd_new(a);
   if (!c) return rc(RC_NOMEM);
-  cmd_add(c, sql_job_csr_given_up(a, &(struct sql_job_csr_given_up){.id = job_id, .agent = agent_id, .error = why, .at = now,
-                                                                     .next = again ? us_add_s(now, retry_s) : US_NEVER}),
+  cmd_add(c,
+          SQL(a, job_csr_given_up, .id = job_id, .agent = agent_id, .error = why, .at = now,
+              .next = again ? us_add_s(now, retry_s) : US_NEVER),
           1);
-  cmd_add(c, sql_certificate_unrenewed(a, &(struct sql_certificate_unrenewed){.id = job.certificate_id, .at = now, .job = job_id}), CMD_ANY_ROWS);
-  audit_add(c, a, now, who,
-            &(audit_note_t){.action = "renewal_job_failed", .resource_type = "certificate", .resource_id = job.certificate_id,
-                            .details = AUDIT_FACTS(a, fact_s("job_id", job_id), fact_s("error", why))});
+  cmd_add(c, SQL(a, certificate_unrenewed, .id = job.certificate_id, .at = now, .job = job_id), CMD_ANY_ROWS);
+  AUDIT(c, a, now, who, .action = "renewal_job_failed", .resource_type = "certificate",
+        .resource_id = job.certificate_id, .details = AUDIT_FACTS(a, fact_s("job_id", job_id), fact_s("error", why)));
   cmd_wake(c, 'j', job_id);
   return db_submit(core->db, c, e);
 }
@@ -314,8 +319,13 @@ static rc_t answer_of_der(arena_t *a, slice_t der, sign_answer_t *ret, err_t *e)
   sha256_hex(der, hex);
   slice_t fingerprint = arena_dup(a, slice_of(hex, 64));
   hex_encode(slice_of(serial, sizeof serial), hex);
-  *ret = (sign_answer_t){.der = der, .serial_hex = arena_dup(a, slice_of(hex, 40)), .fingerprint_hex = fingerprint,
-                         .not_before = c.not_before, .not_after = c.not_after, .key_size = c.spki.size, .from_record = true};
+  *ret = (sign_answer_t){.der = der,
+                         .serial_hex = arena_dup(a, slice_of(hex, 40)),
+                         .fingerprint_hex = fingerprint,
+                         .not_before = c.not_before,
+                         .not_after = c.not_after,
+                         .key_size = c.spki.size,
+                         .from_record = true};
   return cert_key_algorithm(a, &c, &ret->key_algorithm);
 }
 
@@ -343,10 +353,16 @@ static rc_t adopt_one(const core_t *core, arena_t *a, const record_entry_t *entr
   TRY(buf_rc(&pem));
   result.pem_chain = buf_slice(&pem);
   TRY(commit(core, a,
-             &(commit_t){.certificate = certificate, .agent = agent, .job = job, .job_attempts = x.job.attempts,
-                         .max_attempts = x.policy.max_retries + 1, .result = &result, .who = &actor_system},
+             &(commit_t){.certificate = certificate,
+                         .agent = agent,
+                         .job = job,
+                         .job_attempts = x.job.attempts,
+                         .max_attempts = x.policy.max_retries + 1,
+                         .result = &result,
+                         .who = &actor_system},
              e));
-  log_line(LOG_INFO, "signature without a row adopted", log_s("certificate_id", certificate), log_s("serial", result.leaf.serial_hex));
+  log_line(LOG_INFO, "signature without a row adopted", log_s("certificate_id", certificate),
+           log_s("serial", result.leaf.serial_hex));
   return rc(RC_OK);
 }
 

@@ -10,7 +10,7 @@
 #include "core/core.h"
 
 typedef struct csr_submission {
-  slice_t agent_id;        /* who holds the key */
+  slice_t agent_id; /* who holds the key */
   slice_t certificate_id;
   slice_t csr_pem;
   const actor_t *who;
@@ -29,6 +29,7 @@ MUST rc_t issue_csr(const core_t *core, arena_t *a, const csr_submission_t *in, 
 MUST rc_t issue_adopt(const core_t *core, err_t *e);
 
 /* Of an agent that could not make its CSR: the job fails with its words. RC_CONFLICT: not its job. */
-MUST rc_t issue_give_up(const core_t *core, arena_t *a, slice_t job_id, slice_t agent_id, slice_t why, const actor_t *who, err_t *e);
+MUST rc_t issue_give_up(const core_t *core, arena_t *a, slice_t job_id, slice_t agent_id, slice_t why,
+                        const actor_t *who, err_t *e);
 
 #endif

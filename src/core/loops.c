@@ -22,7 +22,8 @@ typedef struct found {
 } found_t;
 
 /* Reads a sweep's rows: `texts` text columns, then `nums` integers. */
-static rc_t sweep_read(const core_t *core, arena_t *a, stmt_t s, int texts, int nums, found_t **ret, size_t *ret_n, err_t *e)
+static rc_t sweep_read(const core_t *core, arena_t *a, stmt_t s, int texts, int nums, found_t **ret, size_t *ret_n,
+                       err_t *e)
 {
   DB_READ_SCOPED db_read_t *r = NULL;
   size_t n = 0;
@@ -43,7 +44,8 @@ static rc_t sweep_read(const core_t *core, arena_t *a, stmt_t s, int texts, int 
 }
 
 /* One row's change with its audit row; a guard that missed means that somebody else was first. */
-static void change(const core_t *core, arena_t *a, us_t now, stmt_t s, const audit_note_t *note, slice_t wake_agent, slice_t wake_job)
+static void change(const core_t *core, arena_t *a, us_t now, stmt_t s, const audit_note_t *note, slice_t wake_agent,
+                   slice_t wake_job)
 {
   err_t e = {0};
   cmd_t *c = cmd_new(a);
@@ -62,10 +64,12 @@ static rc_t unstrand(const core_t *core, arena_t *a, us_t now)
   us_t soon = us_add_s(now, CLOCK_SLACK_S), far = us_add_s(now, PAUSE_MAX_S + CLOCK_SLACK_S);
   found_t *v;
   size_t n;
-  TRY(sweep_read(core, a, sql_jobs_stranded(a, &(struct sql_jobs_stranded){.soon = soon, .far = far}), 2, 0, &v, &n, NULL));
+  TRY(sweep_read(core, a, SQL(a, jobs_stranded, .soon = soon, .far = far), 2, 0, &v, &n, NULL));
   for (size_t i = 0; i < n; i++)
-    change(core, a, now, sql_job_unstrand(a, &(struct sql_job_unstrand){.id = v[i].text[0], .soon = soon, .at = now}),
-           &(audit_note_t){.action = "job_rescheduled", .resource_type = "job", .resource_id = v[i].text[0],
+    change(core, a, now, SQL(a, job_unstrand, .id = v[i].text[0], .soon = soon, .at = now),
+           &(audit_note_t){.action = "job_rescheduled",
+                           .resource_type = "job",
+                           .resource_id = v[i].text[0],
                            .details = AUDIT_FACTS(a, fact_s("reason", S("clock_set_back")))},
            v[i].text[1], v[i].text[0]);
   return rc(RC_OK);
@@ -81,12 +85,15 @@ rc_t loop_jobs(void *ctx)
   size_t n;
   if (!a) return rc(RC_NOMEM);
   TRY(unstrand(core, a, now));
-  TRY(sweep_read(core, a, sql_jobs_lease_over(a, &(struct sql_jobs_lease_over){.at = now, .far = far}), 2, 2, &v, &n, NULL));
+  TRY(sweep_read(core, a, SQL(a, jobs_lease_over, .at = now, .far = far), 2, 2, &v, &n, NULL));
   for (size_t i = 0; i < n; i++)
-    change(core, a, now, sql_job_lease_drop(a, &(struct sql_job_lease_drop){.id = v[i].text[0], .attempts = v[i].num[0], .at = now, .far = far}),
-           &(audit_note_t){.action = "job_lease_expired", .resource_type = "job", .resource_id = v[i].text[0],
-                           .details = AUDIT_FACTS(a, fact_s("agent_id", v[i].text[1]), fact_i("attempts", v[i].num[0]))},
-           v[i].text[1], v[i].text[0]);
+    change(
+        core, a, now, SQL(a, job_lease_drop, .id = v[i].text[0], .attempts = v[i].num[0], .at = now, .far = far),
+        &(audit_note_t){.action = "job_lease_expired",
+                        .resource_type = "job",
+                        .resource_id = v[i].text[0],
+                        .details = AUDIT_FACTS(a, fact_s("agent_id", v[i].text[1]), fact_i("attempts", v[i].num[0]))},
+        v[i].text[1], v[i].text[0]);
   return rc(RC_OK);
 }
 
@@ -99,11 +106,14 @@ rc_t loop_retry(void *ctx)
   found_t *v;
   size_t n;
   if (!a) return rc(RC_NOMEM);
-  TRY(sweep_read(core, a, sql_jobs_to_retry(a, &(struct sql_jobs_to_retry){.at = now}), 4, 2, &v, &n, NULL));
+  TRY(sweep_read(core, a, SQL(a, jobs_to_retry, .at = now), 4, 2, &v, &n, NULL));
   for (size_t i = 0; i < n; i++)
-    change(core, a, now, sql_job_retry(a, &(struct sql_job_retry){.id = v[i].text[0], .at = now}),
-           &(audit_note_t){.action = "job_retry", .resource_type = "job", .resource_id = v[i].text[0],
-                           .details = AUDIT_FACTS(a, fact_s("old_status", S("Failed")), fact_i("attempts", v[i].num[0]), fact_i("max_attempts", v[i].num[1]))},
+    change(core, a, now, SQL(a, job_retry, .id = v[i].text[0], .at = now),
+           &(audit_note_t){.action = "job_retry",
+                           .resource_type = "job",
+                           .resource_id = v[i].text[0],
+                           .details = AUDIT_FACTS(a, fact_s("old_status", S("Failed")), fact_i("attempts", v[i].num[0]),
+                                                  fact_i("max_attempts", v[i].num[1]))},
            v[i].text[3], v[i].text[0]);
   return rc(RC_OK);
 }
@@ -117,12 +127,16 @@ rc_t loop_job_timeout(void *ctx)
   found_t *v;
   size_t n;
   if (!a) return rc(RC_NOMEM);
-  TRY(sweep_read(core, a, sql_jobs_csr_overdue(a, &(struct sql_jobs_csr_overdue){.at = now, .before = before}), 2, 0, &v, &n, NULL));
+  TRY(sweep_read(core, a, SQL(a, jobs_csr_overdue, .at = now, .before = before), 2, 0, &v, &n, NULL));
   for (size_t i = 0; i < n; i++) {
-    slice_t error = arena_printf(a, "timed out in AwaitingCSR after %lld s", (long long)(core->conf->job_awaiting_csr_timeout_us / US_PER_S));
-    change(core, a, now, sql_job_time_out(a, &(struct sql_job_time_out){.id = v[i].text[0], .error = error, .at = now}),
-           &(audit_note_t){.action = "job_timeout", .resource_type = "job", .resource_id = v[i].text[0],
-                           .details = AUDIT_FACTS(a, fact_s("old_status", S("AwaitingCSR")), fact_s("new_status", S("Failed")),
+    slice_t error = arena_printf(a, "timed out in AwaitingCSR after %lld s",
+                                 (long long)(core->conf->job_awaiting_csr_timeout_us / US_PER_S));
+    change(core, a, now, SQL(a, job_time_out, .id = v[i].text[0], .error = error, .at = now),
+           &(audit_note_t){.action = "job_timeout",
+                           .resource_type = "job",
+                           .resource_id = v[i].text[0],
+                           .details = AUDIT_FACTS(a, fact_s("old_status", S("AwaitingCSR")),
+                                                  fact_s("new_status", S("Failed")),
                                                   fact_s("timeout_reason", S("csr_timeout")))},
            (slice_t){NULL, 0}, v[i].text[0]);
   }
@@ -137,10 +151,11 @@ rc_t loop_agent_health(void *ctx)
   found_t *v;
   size_t n;
   if (!a) return rc(RC_NOMEM);
-  TRY(sweep_read(core, a, sql_agents_silent(a, &(struct sql_agents_silent){.before = before}), 1, 0, &v, &n, NULL));
+  TRY(sweep_read(core, a, SQL(a, agents_silent, .before = before), 1, 0, &v, &n, NULL));
   for (size_t i = 0; i < n; i++)
-    change(core, a, now, sql_agent_offline(a, &(struct sql_agent_offline){.id = v[i].text[0], .before = before}),
-           &(audit_note_t){.action = "agent_offline", .resource_type = "agent", .resource_id = v[i].text[0]}, (slice_t){NULL, 0}, (slice_t){NULL, 0});
+    change(core, a, now, SQL(a, agent_offline, .id = v[i].text[0], .before = before),
+           &(audit_note_t){.action = "agent_offline", .resource_type = "agent", .resource_id = v[i].text[0]},
+           (slice_t){NULL, 0}, (slice_t){NULL, 0});
   return rc(RC_OK);
 }
 
@@ -156,9 +171,13 @@ rc_t loop_expiry(void *ctx)
   const struct sql_certificates_aging p = {.at = now, .never = US_NEVER, .horizon = us_add_s(now, WINDOW_MAX_S)};
   TRY(sweep_read(core, a, sql_certificates_aging(a, &p), 3, 0, &v, &n, NULL));
   for (size_t i = 0; i < n; i++)
-    change(core, a, now, sql_certificate_age(a, &(struct sql_certificate_age){.id = v[i].text[0], .old = v[i].text[1], .status = v[i].text[2], .at = now}),
-           &(audit_note_t){.action = "certificate_status_changed", .resource_type = "certificate", .resource_id = v[i].text[0],
-                           .details = AUDIT_FACTS(a, fact_s("old_status", v[i].text[1]), fact_s("new_status", v[i].text[2]))},
+    change(core, a, now,
+           SQL(a, certificate_age, .id = v[i].text[0], .old = v[i].text[1], .status = v[i].text[2], .at = now),
+           &(audit_note_t){
+               .action = "certificate_status_changed",
+               .resource_type = "certificate",
+               .resource_id = v[i].text[0],
+               .details = AUDIT_FACTS(a, fact_s("old_status", v[i].text[1]), fact_s("new_status", v[i].text[2]))},
            (slice_t){NULL, 0}, (slice_t){NULL, 0});
   return rc(RC_OK);
 }
@@ -166,11 +185,14 @@ rc_t loop_expiry(void *ctx)
 void loops_table(const conf_t *conf, loop_t ret[LOOP_COUNT])
 {
   const loop_t rows[LOOP_COUNT] = {
-    {"jobs", conf->scheduler_job_processor_interval_us / US_PER_S, true, loop_jobs, "deployments whose holder fell silent"},
-    {"retry", conf->scheduler_retry_interval_us / US_PER_S, true, loop_retry, "failed jobs whose pause is over"},
-    {"job-timeout", conf->job_timeout_interval_us / US_PER_S, true, loop_job_timeout, "CSRs that nobody sent in time"},
-    {"agent-health", conf->scheduler_agent_health_check_interval_us / US_PER_S, true, loop_agent_health, "agents that fell silent"},
-    {"expiry", EXPIRY_S, true, loop_expiry, "Expiring and Expired"},
+      {"jobs", conf->scheduler_job_processor_interval_us / US_PER_S, true, loop_jobs,
+       "deployments whose holder fell silent"},
+      {"retry", conf->scheduler_retry_interval_us / US_PER_S, true, loop_retry, "failed jobs whose pause is over"},
+      {"job-timeout", conf->job_timeout_interval_us / US_PER_S, true, loop_job_timeout,
+       "CSRs that nobody sent in time"},
+      {"agent-health", conf->scheduler_agent_health_check_interval_us / US_PER_S, true, loop_agent_health,
+       "agents that fell silent"},
+      {"expiry", EXPIRY_S, true, loop_expiry, "Expiring and Expired"},
   };
   memcpy(ret, rows, sizeof rows);
 }

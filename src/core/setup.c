@@ -10,7 +10,9 @@ static rc_t issuers_put(const core_t *core, arena_t *a, us_t now, err_t *e)
 {
   cmd_t *c = cmd_new(a);
   if (!c) return rc(RC_NOMEM);
-  cmd_add(c, sql_issuer_first(a, &(struct sql_issuer_first){.id = S("iss-local"), .name = S("Local CA"), .type = S("GenericCA"), .config = S("{}"), .at = now}),
+  cmd_add(c,
+          SQL(a, issuer_first, .id = S("iss-local"), .name = S("Local CA"), .type = S("GenericCA"), .config = S("{}"),
+              .at = now),
           CMD_ANY_ROWS);
   return db_submit(core->db, c, e);
 }

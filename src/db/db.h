@@ -9,7 +9,7 @@
  * as sql_<name>() in "db/sql_stmts.h": a typed struct of parameters packed into a
  * stmt_t:
  *
- *   cmd_add(c, sql_job_cancel(a, &(struct sql_job_cancel){.id = id, .at = now}), 1);
+ *   cmd_add(c, SQL(a, job_cancel, .id = id, .at = now), 1);
  */
 #ifndef DB_DB_H
 #define DB_DB_H

@@ -9,26 +9,26 @@
 
 /* What is wanted; slices live until the call returns. */
 typedef struct issue_order {
-  slice_t ref;             /* idempotency key: the job id, or a fresh id */
-  slice_t config;          /* of the issuer's row */
+  slice_t ref;    /* idempotency key: the job id, or a fresh id */
+  slice_t config; /* of the issuer's row */
   slice_t csr_der, common_name;
-  texts_t names;           /* of the certificate row */
-  int64_t profile_max_s;   /* 0: none */
-  texts_t profile_keys;    /* "ECDSA:256"; empty: any */
+  texts_t names;         /* of the certificate row */
+  int64_t profile_max_s; /* 0: none */
+  texts_t profile_keys;  /* "ECDSA:256"; empty: any */
   texts_t ekus;
   bool must_staple;
-  slice_t context;         /* what a lost commit needs to be finished */
+  slice_t context; /* what a lost commit needs to be finished */
 } issue_order_t;
 
 typedef struct issue_result {
   sign_answer_t leaf;
-  slice_t pem_chain;       /* leaf, then chain */
+  slice_t pem_chain; /* leaf, then chain */
 } issue_result_t;
 
 typedef struct issuer_kind {
-  const char *type;                 /* as stored */
-  const char *const *aliases;       /* other spellings taken, any case; NULL-terminated */
-  const field_t *fields;            /* of its configuration */
+  const char *type;           /* as stored */
+  const char *const *aliases; /* other spellings taken, any case; NULL-terminated */
+  const field_t *fields;      /* of its configuration */
   uint32_t nfields;
   /* Checks a configuration object at write. */
   rc_t (*check)(slice_t config, arena_t *a, err_t *e);

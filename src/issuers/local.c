@@ -15,10 +15,12 @@ typedef struct local_config {
 } local_config_t;
 
 static const field_t fields[] = {
-  FIELD(local_config_t, validity_days, FT_INT, 0, .min = 1, .max = 398, .def = "90", .help = "lifetime of a leaf in days"),
+    FIELD(local_config_t, validity_days, FT_INT, 0, .min = 1, .max = 398, .def = "90",
+          .help = "lifetime of a leaf in days"),
 };
 
-static const resource_t schema = {.name = "config", .fields = fields, .nfields = COUNT_OF(fields), .row_size = sizeof(local_config_t)};
+static const resource_t schema = {
+    .name = "config", .fields = fields, .nfields = COUNT_OF(fields), .row_size = sizeof(local_config_t)};
 
 static rc_t config_read(slice_t config, arena_t *a, local_config_t *ret, err_t *e)
 {
@@ -41,7 +43,10 @@ static rc_t check(slice_t config, arena_t *a, err_t *e)
 /* Name of the built-in CA in the signer. */
 static const slice_t ca_id = {(const uint8_t *)"iss-local", 9};
 
-static rc_t chain(signer_client_t *signer, arena_t *a, slice_t *ret_pem, err_t *e) { return signer_ca_chain(signer, ca_id, a, ret_pem, e); }
+static rc_t chain(signer_client_t *signer, arena_t *a, slice_t *ret_pem, err_t *e)
+{
+  return signer_ca_chain(signer, ca_id, a, ret_pem, e);
+}
 
 static int64_t shorter(int64_t a, int64_t b) { return b > 0 && b < a ? b : a; }
 
@@ -76,5 +81,10 @@ static rc_t issue(signer_client_t *signer, const issue_order_t *o, arena_t *a, i
 
 static const char *const aliases[] = {"local", "local_ca", NULL};
 
-const issuer_kind_t issuer_local = {
-  .type = "GenericCA", .aliases = aliases, .fields = fields, .nfields = COUNT_OF(fields), .check = check, .chain = chain, .issue = issue};
+const issuer_kind_t issuer_local = {.type = "GenericCA",
+                                    .aliases = aliases,
+                                    .fields = fields,
+                                    .nfields = COUNT_OF(fields),
+                                    .check = check,
+                                    .chain = chain,
+                                    .issue = issue};

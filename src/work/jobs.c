@@ -8,14 +8,9 @@ rc_t job_add(cmd_t *c, arena_t *a, us_t now, const job_spec_t *spec, slice_t *re
   char id[ID_MAX];
   slice_t copy = arena_dup(a, slice_of(id, id_new("job", now.us, id)));
   if (!copy.p) return rc(RC_NOMEM);
-  cmd_add(c, sql_job_insert(a, &(struct sql_job_insert){.id = copy,
-                                                         .type = spec->type,
-                                                         .certificate = spec->certificate,
-                                                         .target = spec->target,
-                                                         .agent = spec->agent,
-                                                         .status = spec->status,
-                                                         .max_attempts = spec->max_attempts,
-                                                         .at = now}),
+  cmd_add(c,
+          SQL(a, job_insert, .id = copy, .type = spec->type, .certificate = spec->certificate, .target = spec->target,
+              .agent = spec->agent, .status = spec->status, .max_attempts = spec->max_attempts, .at = now),
           1);
   if (spec->agent.n) cmd_wake(c, 'a', spec->agent);
   *ret_id = copy;
@@ -27,7 +22,7 @@ static rc_t candidates(db_read_t *r, arena_t *a, slice_t agent, us_t now, job_t 
 {
   size_t n = 0;
   rc_t got;
-  TRY(db_query(r, sql_jobs_for_agent(a, &(struct sql_jobs_for_agent){.agent = agent, .at = now}), e));
+  TRY(db_query(r, SQL(a, jobs_for_agent, .agent = agent, .at = now), e));
   while (rc_ok(got = db_next(r, e)) && n < JOB_CLAIM_MAX) {
     job_t *j = &rows[n++];
     TRY(db_col_text_dup(r, 0, a, &j->id));
@@ -47,7 +42,7 @@ static rc_t fill(db_read_t *r, arena_t *a, const job_t *j, work_item_t *w, err_t
   bool csr = slice_is(j->status, "AwaitingCSR");
   *w = (work_item_t){.id = j->id, .type = j->type, .certificate_id = j->certificate_id, .target_id = j->target_id};
   w->status = csr ? S("AwaitingCSR") : S("Running");
-  TRY(db_query(r, sql_job_work(a, &(struct sql_job_work){.id = j->id}), e));
+  TRY(db_query(r, SQL(a, job_work, .id = j->id), e));
   TRY(db_next(r, e));
   if (csr) {
     TRY(db_col_text_dup(r, 0, a, &w->common_name));
@@ -65,9 +60,13 @@ static rc_t claim(db_t *db, arena_t *a, slice_t agent, us_t now, const job_t *j,
   cmd_t *c = cmd_new(a);
   if (!c) return rc(RC_NOMEM);
   if (csr)
-    cmd_add(c, sql_job_lease_csr(a, &(struct sql_job_lease_csr){.id = j->id, .holder = agent, .at = now, .until = us_add_s(now, JOB_CSR_LEASE_S)}), 1);
+    cmd_add(c, SQL(a, job_lease_csr, .id = j->id, .holder = agent, .at = now, .until = us_add_s(now, JOB_CSR_LEASE_S)),
+            1);
   else
-    cmd_add(c, sql_job_start(a, &(struct sql_job_start){.id = j->id, .agent = agent, .holder = agent, .at = now, .until = us_add_s(now, JOB_LEASE_S)}), 1);
+    cmd_add(
+        c,
+        SQL(a, job_start, .id = j->id, .agent = agent, .holder = agent, .at = now, .until = us_add_s(now, JOB_LEASE_S)),
+        1);
   cmd_wake(c, 'j', j->id);
   return db_submit(db, c, e);
 }
@@ -104,7 +103,7 @@ rc_t jobs_agents_with_work(db_t *db, arena_t *a, us_t now, texts_t *ret, err_t *
   rc_t got;
   if (!v) return rc(RC_NOMEM);
   TRY(db_read_begin(db, &r, e));
-  TRY(db_query(r, sql_agents_with_work(a, &(struct sql_agents_with_work){.at = now}), e));
+  TRY(db_query(r, SQL(a, agents_with_work, .at = now), e));
   while (rc_ok(got = db_next(r, e)) && n < AT_ONCE) TRY(db_col_text_dup(r, 0, a, &v[n++]));
   if (!rc_ok(got) && !rc_is(got, RC_NOTFOUND)) return got;
   *ret = (texts_t){v, n};

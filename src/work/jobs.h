@@ -10,13 +10,13 @@
 #include "model/resources.h"
 
 enum {
-  JOB_LEASE_S = 600,      /* a Running deployment, renewed by Running reports (decisions: jobs and agents) */
-  JOB_CSR_LEASE_S = 300,  /* an AwaitingCSR job shown to one of several agents */
-  JOB_CLAIM_MAX = 32      /* rows of jobs_for_agent */
+  JOB_LEASE_S = 600,     /* a Running deployment, renewed by Running reports (decisions: jobs and agents) */
+  JOB_CSR_LEASE_S = 300, /* an AwaitingCSR job shown to one of several agents */
+  JOB_CLAIM_MAX = 32     /* rows of jobs_for_agent */
 };
 
 typedef struct job_spec {
-  slice_t type;           /* "Issuance", "Renewal", "Deployment" */
+  slice_t type;                       /* "Issuance", "Renewal", "Deployment" */
   slice_t certificate, target, agent; /* target and agent may be empty */
   slice_t status;
   int64_t max_attempts;

@@ -9,8 +9,8 @@
 #include <time.h>
 
 enum {
-  TICK_S = 1,          /* how often the rows are looked at; no loop is shorter */
-  LOOP_LEASE_S = 30,   /* spec/scale.md 2.4 */
+  TICK_S = 1,        /* how often the rows are looked at; no loop is shorter */
+  LOOP_LEASE_S = 30, /* spec/scale.md 2.4 */
   LOOPS_MAX = 32,
   TICKER_ARENA = 256 * 1024
 };
@@ -69,7 +69,8 @@ static us_t lease_far(us_t now) { return us_add_s(now, 2 * LOOP_LEASE_S); }
 static bool is_due(const loop_t *l, const due_t *d, us_t now)
 {
   bool waits = us_cmp(d->next, now) > 0 && us_cmp(d->next, next_far(l, now)) <= 0;
-  bool held = !us_is_never(d->lease_until) && us_cmp(d->lease_until, now) > 0 && us_cmp(d->lease_until, lease_far(now)) <= 0;
+  bool held = !us_is_never(d->lease_until) && us_cmp(d->lease_until, now) > 0 &&
+              us_cmp(d->lease_until, lease_far(now)) <= 0;
   return !waits && !held;
 }
 
@@ -77,19 +78,15 @@ static void run_claimed(ticker_t *t, arena_t *a, const loop_t *l, const due_t *d
 {
   err_t e = {0};
   slice_t holder = slice_str(t->holder);
-  stmt_t claim = sql_loop_claim(a, &(struct sql_loop_claim){.name = d->name,
-                                                            .holder = holder,
-                                                            .attempt = d->attempt,
-                                                            .at = now,
-                                                            .until = us_add_s(now, LOOP_LEASE_S),
-                                                            .next = {now.us + ticker_draw_us(l->interval_s, t->o.rng)},
-                                                            .next_far = next_far(l, now),
-                                                            .lease_far = lease_far(now)});
+  stmt_t claim = SQL(a, loop_claim, .name = d->name, .holder = holder, .attempt = d->attempt, .at = now,
+                     .until = us_add_s(now, LOOP_LEASE_S), .next = {now.us + ticker_draw_us(l->interval_s, t->o.rng)},
+                     .next_far = next_far(l, now), .lease_far = lease_far(now));
   if (!rc_ok(submit_one(t, a, claim, 1, &e))) return; /* another server has it */
   rc_t ran = l->run(t->o.ctx);
   if (!rc_ok(ran))
-    log_line(LOG_ERROR, "loop failed", log_c("loop", l->name), log_c("error", rc_name(ran)), log_i("interval_s", l->interval_s));
-  stmt_t release = sql_loop_release(a, &(struct sql_loop_release){.name = d->name, .holder = holder, .attempt = d->attempt + 1});
+    log_line(LOG_ERROR, "loop failed", log_c("loop", l->name), log_c("error", rc_name(ran)),
+             log_i("interval_s", l->interval_s));
+  stmt_t release = SQL(a, loop_release, .name = d->name, .holder = holder, .attempt = d->attempt + 1);
   if (!rc_ok(submit_one(t, a, release, CMD_ANY_ROWS, &e))) log_err(LOG_WARN, "loop lease not released", &e);
 }
 
@@ -105,7 +102,8 @@ static void tick(ticker_t *t, arena_t *a)
   }
   for (size_t i = 0; i < n; i++)
     for (size_t k = 0; k < t->o.nloops; k++)
-      if (slice_is(rows[i].name, t->o.loops[k].name) && is_due(&t->o.loops[k], &rows[i], now)) run_claimed(t, a, &t->o.loops[k], &rows[i], now);
+      if (slice_is(rows[i].name, t->o.loops[k].name) && is_due(&t->o.loops[k], &rows[i], now))
+        run_claimed(t, a, &t->o.loops[k], &rows[i], now);
 }
 
 /* Sleeps to the next second; false once the ticker is to stop. */
@@ -146,8 +144,8 @@ static rc_t rows_put(ticker_t *t, arena_t *a, err_t *e)
   for (size_t i = 0; i < t->o.nloops; i++) {
     const loop_t *l = &t->o.loops[i];
     us_t first = l->at_start ? now : (us_t){now.us + ticker_draw_us(l->interval_s, t->o.rng)};
-    cmd_add(c, sql_loop_put(a, &(struct sql_loop_put){.name = slice_str(l->name), .at = first}), CMD_ANY_ROWS);
-    if (l->at_start) cmd_add(c, sql_loop_due_now(a, &(struct sql_loop_due_now){.name = slice_str(l->name), .at = now}), CMD_ANY_ROWS);
+    cmd_add(c, SQL(a, loop_put, .name = slice_str(l->name), .at = first), CMD_ANY_ROWS);
+    if (l->at_start) cmd_add(c, SQL(a, loop_due_now, .name = slice_str(l->name), .at = now), CMD_ANY_ROWS);
   }
   return db_submit(t->o.db, c, e);
 }
