@@ -1,0 +1,215 @@
+/*
+ * Requests through dispatch and handlers without a network: who is refused before anything is read, and every allocation of
+ * a read and of writes failing in turn.
+ */
+#include "world.h"
+
+#include "api/app.h"
+#include "core/setup.h"
+#include "wire/json_in.h"
+
+#include <stdio.h>
+
+static const conf_key_t keys[] = {{{(const uint8_t *)"root", 4}, {(const uint8_t *)"root-key", 8}, true},
+                                  {{(const uint8_t *)"reader", 6}, {(const uint8_t *)"reader-key", 10}, false}};
+
+typedef struct fix {
+  world_t w;
+  app_t app;
+  http_app_t http;
+} fix_t;
+
+static int setup(void **state)
+{
+  static fix_t f;
+  err_t e = {0};
+  world_open(&f.w);
+  world_signer(&f.w);
+  f.w.conf.keys = keys;
+  f.w.conf.nkeys = COUNT_OF(keys);
+  f.app = (app_t){.core = f.w.core};
+  must(setup_store(&f.w.core, &e), &e);
+  must(app_start(&f.app, &e), &e);
+  f.http = app_http(&f.app);
+  *state = &f;
+  return 0;
+}
+
+static int teardown(void **state)
+{
+  fix_t *f = *state;
+  app_stop(&f->app);
+  world_close(&f->w);
+  return 0;
+}
+
+/* One request; the body of the reply lives in the arena. Allocations fail from the n-th on once, when n is not below 0. */
+static http_response_t ask(fix_t *f, arena_t *a, const char *method, const char *path, const char *key, const char *body, long n)
+{
+  char text[2048];
+  http1_head_t head;
+  http_plan_t plan = {0};
+  http_response_t rp = {0};
+  size_t scan = 0;
+  err_t e = {0};
+  int len = snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n%s%s%s\r\n", method, path, strlen(body), key ? "Authorization: Bearer " : "",
+                     key ? key : "", key ? "\r\n" : "");
+  must(http1_request(slice_of(text, (size_t)len), &scan, &head, &e), &e);
+  f->http.plan(f->http.self, &head, &plan);
+  assert_int_equal(plan.status, 0);
+  const http_request_t rq = {.head = &head, .body = slice_str(body), .remote_addr = S("127.0.0.1"), .request_id = S("r-1"), .route = plan.route, .arena = a};
+  arena_set_budget(a, plan.arena_max);
+  mem_fail_after(n);
+  f->http.handle(f->http.self, &rq, &rp);
+  mem_fail_after(-1);
+  assert_true(rp.status >= 200 && rp.status < 600);
+  return rp;
+}
+
+/* A reply is whole, whatever happened: JSON text where it has a body. */
+static void whole(arena_t *a, const http_response_t *rp)
+{
+  json_doc_t doc;
+  if (rp->body.n == 0) return;
+  arena_set_budget(a, 64 * 1024 * 1024);
+  slice_t text = rp->body;
+  while (text.n && text.p[text.n - 1] == '\n') text.n--;
+  must(json_parse(a, text, &doc, NULL), NULL);
+}
+
+static void test_refusals_come_before_the_body_is_read(void **state)
+{
+  static const struct {
+    const char *method, *path, *key;
+    int status;
+  } v[] = {
+    {"GET", "/api/v1/teams", NULL, 401},          {"POST", "/api/v1/teams", "nobody", 401},      {"POST", "/api/v1/teams", "reader-key", 403},
+    {"DELETE", "/api/v1/teams/x", "reader-key", 403}, {"GET", "/api/v1/teams", "reader-key", 200}, {"POST", "/api/v1/agents", NULL, 401},
+    {"POST", "/api/v1/agents", "reader-key", 403}, {"GET", "/health", NULL, 200},                {"GET", "/ready", NULL, 200},
+    {"POST", "/api/v1/teams", "root-key", 400},
+  };
+  fix_t *f = *state;
+  for (size_t i = 0; i < COUNT_OF(v); i++) {
+    arena_t *a = arena_new(1 << 20);
+    http_response_t rp = ask(f, a, v[i].method, v[i].path, v[i].key, "not JSON", -1);
+    if (rp.status != v[i].status) fail_msg("%s %s: %d", v[i].method, v[i].path, rp.status);
+    whole(a, &rp);
+    arena_free(a);
+  }
+}
+
+/* Every route that is not open refuses who brings no key, and an agent's key is refused where it has no business. */
+static void test_no_route_answers_without_a_key(void **state)
+{
+  fix_t *f = *state;
+  static const char *const paths[] = {"certificates", "issuers", "targets", "profiles", "teams", "owners", "renewal-policies", "agents", "agents/retired", "jobs",
+                                      "audit", "stats/summary", "metrics", "auth/check", "auth/me"};
+  for (size_t i = 0; i < COUNT_OF(paths); i++) {
+    char path[64];
+    arena_t *a = arena_new(1 << 20);
+    (void)snprintf(path, sizeof path, "/api/v1/%s", paths[i]);
+    assert_int_equal(ask(f, a, "GET", path, NULL, "", -1).status, 401);
+    arena_reset(a);
+    assert_int_equal(ask(f, a, "GET", path, "root-key", "", -1).status, 200);
+    arena_free(a);
+  }
+}
+
+static void test_torture_of_a_list(void **state)
+{
+  fix_t *f = *state;
+  int failures = 0, status = 0;
+  for (long n = 0; n < 300 && status != 200; n++) {
+    arena_t *a = arena_new(48 << 20);
+    http_response_t rp = ask(f, a, "GET", "/api/v1/teams?per_page=3&sort=name", "root-key", "", n);
+    status = rp.status;
+    assert_true(status == 200 || status == 413 || status == 500 || status == 503);
+    failures += status != 200;
+    whole(a, &rp);
+    arena_free(a);
+  }
+  assert_int_equal(status, 200);
+  assert_true(failures > 0);
+}
+
+/* Either the row, its audit row and 201, or nothing of it. */
+static void test_torture_of_a_create(void **state)
+{
+  fix_t *f = *state;
+  int failures = 0, status = 0;
+  for (long n = 0; n < 300 && status != 201; n++) {
+    arena_t *a = arena_new(8 << 20);
+    http_response_t rp = ask(f, a, "POST", "/api/v1/certificates", "root-key",
+                             "{\"id\":\"mc-t\",\"name\":\"torture\",\"common_name\":\"www.example.test\",\"sans\":[\"a.example.test\",\"10.0.0.1\"],\"owner_id\":\"o-alice\","
+                             "\"team_id\":\"t-platform\",\"issuer_id\":\"iss-local\",\"renewal_policy_id\":\"rp-standard\",\"tags\":{\"a\":\"b\"}}",
+                             n);
+    status = rp.status;
+    assert_true(status == 201 || status == 413 || status == 500 || status == 503);
+    failures += status != 201;
+    whole(a, &rp);
+    assert_int_equal(world_number(&f->w, "select count(*) from managed_certificates where id = 'mc-t'"), status == 201);
+    assert_int_equal(world_number(&f->w, "select count(*) from audit_events where resource_id = 'mc-t'"), status == 201);
+    arena_free(a);
+  }
+  assert_int_equal(status, 201);
+  assert_true(failures > 0);
+}
+
+static void test_torture_of_a_change(void **state)
+{
+  fix_t *f = *state;
+  int failures = 0, status = 0;
+  for (long n = 0; n < 300 && status != 200; n++) {
+    arena_t *a = arena_new(8 << 20);
+    http_response_t rp = ask(f, a, "PUT", "/api/v1/owners/o-bob", "root-key", "{\"email\":\"new@example.test\",\"team_id\":\"t-data\"}", n);
+    status = rp.status;
+    assert_true(status == 200 || status == 413 || status == 500 || status == 503);
+    failures += status != 200;
+    assert_int_equal(world_number(&f->w, "select count(*) from owners where email = 'new@example.test' and team_id = 't-data'"), status == 200);
+    assert_int_equal(world_number(&f->w, "select count(*) from owners where email = 'bob@example.com' and team_id = 't-security'"), status != 200);
+    arena_free(a);
+  }
+  assert_int_equal(status, 200);
+  assert_true(failures > 0);
+}
+
+/* Refused requests write one audit row a minute each, through allocations that fail. */
+static void test_torture_of_a_refusal(void **state)
+{
+  fix_t *f = *state;
+  for (long n = 0; n < 60; n++) {
+    arena_t *a = arena_new(1 << 20);
+    f->w.now = us_add_s(f->w.now, 60);
+    int status = ask(f, a, "POST", "/api/v1/teams", "reader-key", "{}", n).status;
+    assert_true(status == 403 || status == 413 || status == 500 || status == 503);
+    arena_free(a);
+  }
+  assert_true(world_number(&f->w, "select count(*) from audit_events where action = 'auth.denied'") > 0);
+}
+
+static void test_a_signer_that_is_gone_is_503_on_ready(void **state)
+{
+  fix_t *f = *state;
+  arena_t *a = arena_new(1 << 20);
+  world_signer_gone(&f->w);
+  http_response_t rp = ask(f, a, "GET", "/ready", NULL, "", -1);
+  assert_int_equal(rp.status, 503);
+  arena_reset(a);
+  assert_int_equal(ask(f, a, "GET", "/health", NULL, "", -1).status, 200);
+  arena_free(a);
+}
+
+int main(void)
+{
+#define WITH_APP(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+  const struct CMUnitTest tests[] = {
+    WITH_APP(test_refusals_come_before_the_body_is_read),
+    WITH_APP(test_no_route_answers_without_a_key),
+    WITH_APP(test_torture_of_a_list),
+    WITH_APP(test_torture_of_a_create),
+    WITH_APP(test_torture_of_a_change),
+    WITH_APP(test_torture_of_a_refusal),
+    WITH_APP(test_a_signer_that_is_gone_is_503_on_ready),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

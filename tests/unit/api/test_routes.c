@@ -1,0 +1,218 @@
+/* The route table and what is derived from it: lookup, permissions, audit, the OpenAPI document; and the log of refusals. */
+#include "world.h"
+
+#include "api/denials.h"
+#include "api/openapi.h"
+#include "api/request.h"
+#include "api/routes.h"
+#include "wire/http1.h"
+#include "wire/json_in.h"
+
+static const int methods[] = {[RM_GET] = HTTP1_GET, [RM_POST] = HTTP1_POST, [RM_PUT] = HTTP1_PUT, [RM_DELETE] = HTTP1_DELETE};
+
+typedef struct found {
+  const route_t *route;
+  slice_t param[ROUTE_PARAMS_MAX];
+  size_t n;
+  int status;
+  unsigned allow;
+} found_t;
+
+static found_t find(int method, const char *path)
+{
+  found_t f = {0};
+  f.route = route_find(method, slice_str(path), f.param, &f.n, &f.status, &f.allow);
+  return f;
+}
+
+/* The pattern with "x" in place of each placeholder, in static storage. */
+static const char *example(const char *pattern)
+{
+  static char path[256];
+  size_t n = 0;
+  for (const char *p = pattern; *p; p++) {
+    if (*p == '{') {
+      path[n++] = 'x';
+      while (*p != '}') p++;
+    } else {
+      path[n++] = *p;
+    }
+    assert_true(n < sizeof path - 1);
+  }
+  path[n] = 0;
+  return path;
+}
+
+#define ASK(cond, r) \
+  do { \
+    if (!(cond)) fail_msg("%s %s: %s", route_method_name((r)->method), (r)->path, #cond); \
+  } while (0)
+
+static void test_every_route_is_found_by_its_own_path(void **state)
+{
+  (void)state;
+  for (size_t i = 0; i < route_count; i++) {
+    found_t f = find(methods[routes[i].method], example(routes[i].path));
+    ASK(f.route == &routes[i], &routes[i]);
+  }
+}
+
+static void test_every_route_has_a_permission_of_the_catalogue(void **state)
+{
+  (void)state;
+  for (size_t i = 0; i < route_count; i++) {
+    const route_t *r = &routes[i];
+    bool word = strcmp(r->perm, PERM_OPEN) == 0 || strcmp(r->perm, PERM_ANY) == 0;
+    ASK(word || permission_find(slice_str(r->perm)) >= 0, r);
+    ASK(r->handler && r->help && r->help[0], r);
+  }
+}
+
+/* What is open is written out here once more: nothing becomes open by accident. */
+static void test_open_routes_are_these(void **state)
+{
+  static const char *const open[] = {"/health", "/healthz", "/ready", "/api/v1/version", "/api/v1/auth/info", "/api/v1/openapi.json",
+                                     "/.well-known/pki/ca/{issuer_id}", "/api/v1/agents"};
+  size_t n = 0;
+  (void)state;
+  for (size_t i = 0; i < route_count; i++) {
+    if (strcmp(routes[i].perm, PERM_OPEN) != 0) continue;
+    bool listed = false;
+    for (size_t k = 0; k < COUNT_OF(open); k++) listed = listed || strcmp(open[k], routes[i].path) == 0;
+    ASK(listed, &routes[i]);
+    ASK(routes[i].method == RM_GET || strcmp(routes[i].path, "/api/v1/agents") == 0, &routes[i]);
+    n++;
+  }
+  assert_int_equal(n, COUNT_OF(open));
+}
+
+/* Polls and heartbeats write no audit row (decisions: Who is who). */
+static void test_every_route_that_changes_something_has_an_audit_action(void **state)
+{
+  (void)state;
+  for (size_t i = 0; i < route_count; i++) {
+    const route_t *r = &routes[i];
+    bool quiet = r->method == RM_GET || slice_ends(slice_str(r->path), S("/heartbeat"));
+    ASK(quiet == (r->audit == NULL), r);
+    ASK(!r->list || (r->out && r->method == RM_GET), r);
+    ASK(!(r->method == RM_GET && r->body_max), r);
+  }
+}
+
+static void test_limits_are_within_reason(void **state)
+{
+  (void)state;
+  for (size_t i = 0; i < route_count; i++) {
+    const route_t *r = &routes[i];
+    ASK(r->body_max <= 1024 * 1024, r);
+    /* A body is parsed into the same arena that holds it. */
+    ASK(r->body_max == 0 || (r->arena_max ? r->arena_max : ROUTE_ARENA) >= 2 * r->body_max, r);
+    ASK(r->queue < QC_COUNT, r);
+  }
+}
+
+static void test_literal_wins_over_placeholder(void **state)
+{
+  (void)state;
+  assert_string_equal(find(HTTP1_GET, "/api/v1/agents/retired").route->path, "/api/v1/agents/retired");
+  found_t f = find(HTTP1_GET, "/api/v1/agents/retiree");
+  assert_string_equal(f.route->path, "/api/v1/agents/{id}");
+  assert_true(f.n == 1 && slice_is(f.param[0], "retiree"));
+}
+
+static void test_placeholders_in_order(void **state)
+{
+  (void)state;
+  found_t f = find(HTTP1_POST, "/api/v1/agents/a-1/jobs/j-2/status");
+  assert_true(f.n == 2 && slice_is(f.param[0], "a-1") && slice_is(f.param[1], "j-2"));
+}
+
+static void test_paths_and_methods_that_are_not_there(void **state)
+{
+  static const char *const none[] = {"/", "/api/v1", "/api/v1/teams/", "/api/v1/teams//", "/api/v1//teams", "/API/v1/teams", "/api/v1/teams/x/y",
+                                     "/api/v1/teamsx", "api/v1/teams", "/api/v1/certificates/x/", ""};
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(none); i++) {
+    found_t f = find(HTTP1_GET, none[i]);
+    if (f.route || f.status != 404) fail_msg("%s is found", none[i]);
+  }
+  found_t f = find(HTTP1_DELETE, "/api/v1/teams");
+  assert_null(f.route);
+  assert_int_equal(f.status, 405);
+  assert_int_equal(f.allow, 1u << RM_GET | 1u << RM_POST);
+  assert_null(find(HTTP1_PATCH, "/api/v1/teams").route);
+  assert_non_null(find(HTTP1_HEAD, "/api/v1/teams").route);
+}
+
+static void test_openapi_says_what_the_table_says(void **state)
+{
+  arena_t *a = arena_new(64 * 1024 * 1024);
+  buf_t b = buf_on(a, 4 * 1024 * 1024);
+  json_doc_t doc;
+  const json_t *paths = NULL, *item, *operation;
+  err_t e = {0};
+  (void)state;
+  openapi_emit(&b);
+  must(buf_rc(&b), NULL);
+  must(json_parse_object(a, buf_slice(&b), &doc, &e), &e);
+  must(json_get_object(doc.root, "paths", &paths, &e), &e);
+  size_t operations = 0;
+  static const char *const verbs[] = {"get", "post", "put", "delete"};
+  json_iter_t it = {0};
+  slice_t key;
+  while (json_next(paths, &it, &key, &item)) operations += json_len(item);
+  assert_int_equal(operations, route_count);
+  for (size_t i = 0; i < route_count; i++) {
+    item = operation = NULL;
+    must(json_get_object(paths, routes[i].path, &item, &e), &e);
+    must(json_get_object(item, verbs[routes[i].method], &operation, &e), &e);
+    ASK(operation != NULL, &routes[i]);
+    ASK(json_has(operation, "responses"), &routes[i]);
+    const json_t *parameters = NULL;
+    must(json_get_array(operation, "parameters", &parameters, &e), &e);
+    for (const char *p = routes[i].path; (p = strchr(p, '{')) != NULL; p++) {
+      bool named = false;
+      for (size_t k = 0; k < json_len(parameters); k++) {
+        slice_t name = S("");
+        must(json_get_text(json_at(parameters, k), "name", &name, &e), &e);
+        named = named || slice_eq(name, slice_of(p + 1, strcspn(p + 1, "}")));
+      }
+      ASK(named, &routes[i]);
+    }
+  }
+  arena_free(a);
+}
+
+static void test_refusals_are_logged_once_a_minute_each(void **state)
+{
+  denial_log_t *d = denial_log_new();
+  us_t now = {INT64_C(1790000000) * US_PER_S / (60 * US_PER_S) * (60 * US_PER_S)};
+  (void)state;
+  assert_non_null(d);
+  assert_true(denial_first(d, S("a"), "unknown", now));
+  assert_false(denial_first(d, S("a"), "unknown", now));
+  assert_true(denial_first(d, S("a"), "missing", now));
+  assert_true(denial_first(d, S("b"), "unknown", now));
+  assert_false(denial_first(d, S("a"), "unknown", us_add_s(now, 59)));
+  assert_true(denial_first(d, S("a"), "unknown", us_add_s(now, 60)));
+  assert_false(denial_first(d, S("a"), "unknown", us_add_s(now, 60)));
+  denial_log_free(d);
+  denial_log_free(NULL);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_every_route_is_found_by_its_own_path),
+    cmocka_unit_test(test_every_route_has_a_permission_of_the_catalogue),
+    cmocka_unit_test(test_open_routes_are_these),
+    cmocka_unit_test(test_every_route_that_changes_something_has_an_audit_action),
+    cmocka_unit_test(test_limits_are_within_reason),
+    cmocka_unit_test(test_literal_wins_over_placeholder),
+    cmocka_unit_test(test_placeholders_in_order),
+    cmocka_unit_test(test_paths_and_methods_that_are_not_there),
+    cmocka_unit_test(test_openapi_says_what_the_table_says),
+    cmocka_unit_test(test_refusals_are_logged_once_a_minute_each),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
