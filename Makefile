@@ -36,7 +36,7 @@ run:
 	@tools/setup.sh run
 	@ONCE=$(ONCE) tools/run.sh
 
-# LIST=1 prints the names; SUITE=unit,lint,sql,scenario runs some of the suites.
+# LIST=1 prints the names; SUITE=unit,lint,scenario runs some of the suites.
 test: build-asan/build.ninja
 	@$(PY) tools/test.py $(if $(LIST),--list) $(if $(SUITE),--suite $(SUITE)) --jobs $(JOBS)
 
@@ -44,9 +44,7 @@ lint:
 	@$(PY) tools/lint.py
 
 docs: build-asan/build.ninja
-	@ninja -C build-asan tools/emit >/dev/null
-	@build-asan/tools/emit environments > packaging/ENVIRONMENTS.md
-	@build-asan/tools/emit settings > tests/unit/conf/settings.golden
+	@ninja -C build-asan --quiet docs
 
 bench: build-bench/build.ninja
 	@ninja -C build-bench -j$(JOBS) --quiet

@@ -1,9 +1,8 @@
 """Runs every suite that needs no outside network, prints the seconds of each, and ends with one line
 "N passed, M failed". Exit 0 only when nothing failed.
 
-unit      meson's tests; each cmocka case counts for itself
+unit      meson's tests, the statements prepared on both engines among them; each cmocka case counts for itself
 lint      tools/lint.py, then its self-test, each check counting for itself
-sql       tools/sql_lint.py: every statement prepared on both engines
 scenario  whole programs, by pytest
 """
 import argparse
@@ -92,14 +91,6 @@ def lint_names():
             yield f"lint {line}"
 
 
-def sql(jobs):
-    return lint_tool("tools/sql_lint.py")
-
-
-def sql_names():
-    yield "sql every statement prepared on both engines"
-
-
 PYTEST = [PY, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
 
 
@@ -131,7 +122,6 @@ def scenario_names():
 SUITES = {
     "unit": (unit, unit_names, "tests/unit"),
     "lint": (lint, lint_names, "tools/lint.py"),
-    "sql": (sql, sql_names, "tools/sql_lint.py"),
     "scenario": (scenario, scenario_names, "tests/scenario"),
 }
 
@@ -165,7 +155,7 @@ def main():
     passed = failed = 0
     if not build(args.jobs):
         failed += 1
-        chosen = [s for s in chosen if s in ("lint", "sql")]
+        chosen = [s for s in chosen if s == "lint"]
     for s in chosen:
         run_suite, _, needs = SUITES[s]
         if not (ROOT / needs).exists():
