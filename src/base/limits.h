@@ -35,7 +35,7 @@ enum {
   LIM_SIGN_NAME = 1024,          /* one name asked for, before it is typed: a long URI */
   LIM_SIGN_FRAME = 8 * 1024 * 1024, /* one message of the signer: 64 answers of LIM_CERT_DER and their heads */
   LIM_SIGN_WORDS = 512,          /* distinct texts of errors a client keeps; the signer has about 100 */
-  LIM_SIGN_BLOB = 16 * 1024,     /* bytes for the audit key to sign (4 KiB by contract), or a CA's PEM chain in an answer */
+  LIM_SIGN_CHAIN = 16 * 1024,    /* a CA's chain in PEM: LIM_CA_CHAIN certificates of 1.5 KiB */
   LIM_CA_CHAIN = 8,              /* certificates of an imported CA's file */
   LIM_CEILING_FILE = 64 * 1024,  /* a ceiling: 1,000 name patterns of 60 bytes */
   LIM_COMMAND = 1024,            /* bytes of an operator's command line (spec/auth.md 13) */

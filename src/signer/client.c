@@ -206,10 +206,15 @@ static MUST rc_t wait_for(signer_client_t *c, call_t *k, err_t *e)
   return k->code;
 }
 
+static MUST rc_t misread(err_t *e)
+{
+  return err_set(e, RC_INTERNAL, "signer_reply", NULL, "was not understood");
+}
+
 static MUST rc_t outcome(signer_client_t *c, slice_t *item, arena_t *a, err_t *e)
 {
   msg_outcome_t o;
-  if (!rc_ok(msg_get(&msg_outcome, item, a, &o))) return err_set(e, RC_INTERNAL, "signer_reply", NULL, "was not understood");
+  if (!rc_ok(msg_get(&msg_outcome, item, a, &o))) return misread(e);
   if (o.code == RC_OK) return rc(RC_OK);
   int32_t code = o.code < 0 && o.code >= RC_INTERNAL ? (int32_t)o.code : RC_INTERNAL;
   err_limit(e, code, word(c, o.reason), word(c, o.field), word(c, o.text), o.limit);
@@ -236,7 +241,7 @@ static MUST rc_t ask(signer_client_t *c, msg_kind_t kind, const msg_shape_t *sha
   slice_t item = k.reply, rest = {NULL, 0};
   if (kind != MSG_SIGN) {
     rest = k.reply;
-    if (!rc_ok(msg_item_next(&rest, &item))) return err_set(e, RC_INTERNAL, "signer_reply", NULL, "was not understood");
+    if (!rc_ok(msg_item_next(&rest, &item))) return misread(e);
   }
   TRY(outcome(c, &item, a, e));
   *ret_item = item;
@@ -249,46 +254,19 @@ rc_t signer_sign(signer_client_t *c, const sign_request_t *rq, arena_t *a, sign_
   slice_t item;
   sign_answer_t answer;
   TRY(ask(c, MSG_SIGN, &msg_sign_request, rq, a, &item, NULL, e));
-  if (!rc_ok(msg_get(&msg_sign_answer, &item, a, &answer))) return err_set(e, RC_INTERNAL, "signer_reply", NULL, "was not understood");
+  if (!rc_ok(msg_get(&msg_sign_answer, &item, a, &answer))) return misread(e);
   *ret = answer;
-  return rc(RC_OK);
-}
-
-static MUST rc_t ask_blob(signer_client_t *c, msg_kind_t kind, const msg_shape_t *shape, const void *row, arena_t *a, slice_t *ret, err_t *e)
-{
-  slice_t item;
-  msg_blob_t blob;
-  TRY(ask(c, kind, shape, row, a, &item, NULL, e));
-  if (!rc_ok(msg_get(&msg_blob, &item, a, &blob))) return err_set(e, RC_INTERNAL, "signer_reply", NULL, "was not understood");
-  *ret = blob.bytes;
   return rc(RC_OK);
 }
 
 rc_t signer_ca_chain(signer_client_t *c, slice_t issuer, arena_t *a, slice_t *ret_pem, err_t *e)
 {
-  return ask_blob(c, MSG_CHAIN, &msg_chain, &(msg_chain_t){issuer}, a, ret_pem, e);
-}
-
-/* Fixed-size answers need no arena of the caller. */
-static MUST rc_t ask_bytes(signer_client_t *c, msg_kind_t kind, slice_t in, uint8_t *out, size_t n, err_t *e)
-{
-  ARENA_SCOPED arena_t *a = arena_new(4096);
-  slice_t got;
-  if (!a) return err_set(e, RC_NOMEM, "signer_client", NULL, "out of memory");
-  TRY(ask_blob(c, kind, &msg_blob, &(msg_blob_t){in}, a, &got, e));
-  if (got.n != n) return err_set(e, RC_INTERNAL, "signer_reply", NULL, "was not understood");
-  memcpy(out, got.p, n);
+  slice_t item;
+  msg_pem_t answer;
+  TRY(ask(c, MSG_CHAIN, &msg_chain, &(msg_chain_t){issuer}, a, &item, NULL, e));
+  if (!rc_ok(msg_get(&msg_pem, &item, a, &answer))) return misread(e);
+  *ret_pem = answer.pem;
   return rc(RC_OK);
-}
-
-rc_t signer_audit_sign(signer_client_t *c, slice_t message, uint8_t ret_sig[64], err_t *e)
-{
-  return ask_bytes(c, MSG_AUDIT_SIGN, message, ret_sig, 64, e);
-}
-
-rc_t signer_audit_key(signer_client_t *c, uint8_t ret_key[32], err_t *e)
-{
-  return ask_bytes(c, MSG_AUDIT_KEY, (slice_t){NULL, 0}, ret_key, 32, e);
 }
 
 rc_t signer_record_tail(signer_client_t *c, size_t most, arena_t *a, record_entry_t **ret, size_t *ret_n, err_t *e)
@@ -307,7 +285,7 @@ rc_t signer_record_tail(signer_client_t *c, size_t most, arena_t *a, record_entr
       if (rc_ok(r)) r = msg_get(&msg_record_entry, &item, a, &v[most - 1 - n]);
       n++;
     }
-    if (!rc_ok(r)) return err_set(e, RC_INTERNAL, "signer_reply", NULL, "was not understood");
+    if (!rc_ok(r)) return misread(e);
   } while (at.before != 0 && n < most);
   *ret = v + (most - n);
   *ret_n = n;

@@ -28,8 +28,4 @@ MUST rc_t signer_ca_chain(signer_client_t *c, slice_t issuer, arena_t *a, slice_
 /* The newest `most` signatures of the record, oldest first: what a crash may have left without its row. */
 MUST rc_t signer_record_tail(signer_client_t *c, size_t most, arena_t *a, record_entry_t **ret, size_t *ret_n, err_t *e);
 
-/* Ed25519 signature of the audit key over up to 4 KiB; and its public key (32 bytes). */
-MUST rc_t signer_audit_sign(signer_client_t *c, slice_t message, uint8_t ret_sig[64], err_t *e);
-MUST rc_t signer_audit_key(signer_client_t *c, uint8_t ret_key[32], err_t *e);
-
 #endif

@@ -10,8 +10,7 @@
 
 enum {
   FRAME_ARENA = 32 * 1024 * 1024, /* 64 requests of LIM_SIGN_NAME * 101 bytes, each copied about three times */
-  TAIL_MOST = 1024,
-  AUDIT_MESSAGE_MAX = 4096
+  TAIL_MOST = 1024
 };
 
 enum signer_state {
@@ -21,7 +20,6 @@ enum signer_state {
 
 struct signer {
   issue_env_t env;
-  sigkey_t *audit;
   arena_t *arena;          /* of the frame being answered */
   buf_t in, out;
 };
@@ -123,7 +121,7 @@ static MUST rc_t on_chain(signer_t *s, msg_frame_t *f, buf_t *out, uint32_t *ret
   err_t e = {0};
   TRY(next(f, &msg_chain, s->arena, &rq));
   *ret_n = 1;
-  if (slice_eq(rq.issuer, s->env.ca->issuer)) return put_item(out, &msg_blob, &(msg_blob_t){s->env.ca->pem});
+  if (slice_eq(rq.issuer, s->env.ca->issuer)) return put_item(out, &msg_pem, &(msg_pem_t){s->env.ca->pem});
   rc_t r = err_set(&e, RC_NOTFOUND, "issuer_unknown", "issuer", "is no CA of this signer");
   return put_failure(out, r, &e);
 }
@@ -151,31 +149,6 @@ static MUST rc_t on_tail(signer_t *s, msg_frame_t *f, buf_t *out, uint32_t *ret_
   return rc(RC_OK);
 }
 
-static MUST rc_t on_audit_sign(signer_t *s, msg_frame_t *f, buf_t *out, uint32_t *ret_n)
-{
-  msg_blob_t rq;
-  err_t e = {0};
-  uint8_t sig[KEY_SIG_MAX];
-  size_t n;
-  TRY(next(f, &msg_blob, s->arena, &rq));
-  *ret_n = 1;
-  if (rq.bytes.n > AUDIT_MESSAGE_MAX) {
-    rc_t r = err_limit(&e, RC_FULL, "audit_message", "message", "is longer than {limit} bytes", AUDIT_MESSAGE_MAX);
-    return put_failure(out, r, &e);
-  }
-  rc_t r = key_sign(s->audit, rq.bytes, sig, &n);
-  return rc_ok(r) ? put_item(out, &msg_blob, &(msg_blob_t){slice_of(sig, n)}) : put_failure(out, r, &e);
-}
-
-static MUST rc_t on_audit_key(signer_t *s, msg_frame_t *f, buf_t *out, uint32_t *ret_n)
-{
-  msg_blob_t rq;
-  TRY(next(f, &msg_blob, s->arena, &rq));
-  *ret_n = 1;
-  if (rq.bytes.n != 0) return rc(RC_SYNTAX);
-  return put_item(out, &msg_blob, &(msg_blob_t){key_parts(s->audit).point});
-}
-
 static const struct rule {
   msg_kind_t kind;
   unsigned states;         /* in which it is legal */
@@ -185,8 +158,6 @@ static const struct rule {
     {MSG_SIGN, STATE_READY, LIM_SIGN_BATCH, on_sign},
     {MSG_CHAIN, STATE_READY | STATE_BROKEN, 1, on_chain},
     {MSG_TAIL, STATE_READY | STATE_BROKEN, 1, on_tail},
-    {MSG_AUDIT_SIGN, STATE_READY | STATE_BROKEN, 1, on_audit_sign},
-    {MSG_AUDIT_KEY, STATE_READY | STATE_BROKEN, 1, on_audit_key},
 };
 
 /* The same refusal for every item of a frame whose kind is not legal in this state. */
@@ -272,8 +243,7 @@ static MUST rc_t open_all(signer_t *s, const signer_setup_t *setup, err_t *e)
     store.passphrase = slice_of(kept.p, kept.n);
   }
   TRY(record_open(setup->dir, "record.log", &s->env.record, e));
-  TRY(open_ca(s, setup, &store, e));
-  return store_audit_key(&store, &s->audit, e);
+  return open_ca(s, setup, &store, e);
 }
 
 rc_t signer_open(const signer_setup_t *setup, signer_t **ret, err_t *e)
@@ -295,7 +265,6 @@ void signer_free(signer_t *s)
 {
   if (!s) return;
   ca_free(s->env.ca);
-  key_free(s->audit);
   record_free(s->env.record);
   arena_free(s->arena);
   buf_fini(&s->in);

@@ -61,8 +61,8 @@ static const msg_field_t tail_fields[] = {
 };
 const msg_shape_t msg_tail = MSG_SHAPE(msg_tail_t, tail_fields);
 
-static const msg_field_t blob_fields[] = {MSG_TEXT(msg_blob_t, bytes, LIM_SIGN_BLOB)};
-const msg_shape_t msg_blob = MSG_SHAPE(msg_blob_t, blob_fields);
+static const msg_field_t pem_fields[] = {MSG_TEXT(msg_pem_t, pem, LIM_SIGN_CHAIN)};
+const msg_shape_t msg_pem = MSG_SHAPE(msg_pem_t, pem_fields);
 
 static void put_uint(buf_t *b, uint64_t v, size_t n)
 {

@@ -19,11 +19,9 @@
 enum { MSG_HEAD = 12, MSG_REPLY = 0x80 };
 
 typedef enum msg_kind {
-  MSG_SIGN = 1,       /* 1 to LIM_SIGN_BATCH sign_request_t; as many replies, in order */
-  MSG_CHAIN = 2,      /* msg_chain_t; its answer holds the PEM text */
-  MSG_TAIL = 3,       /* msg_tail_t; first reply msg_tail_t, then record_entry_t items */
-  MSG_AUDIT_SIGN = 4, /* msg_blob_t; the signature */
-  MSG_AUDIT_KEY = 5   /* msg_blob_t, empty; the public key */
+  MSG_SIGN = 1, /* 1 to LIM_SIGN_BATCH sign_request_t; as many replies, in order */
+  MSG_CHAIN = 2, /* msg_chain_t; its answer is a msg_pem_t */
+  MSG_TAIL = 3  /* msg_tail_t; first reply msg_tail_t, then record_entry_t items */
 } msg_kind_t;
 
 /*
@@ -80,9 +78,9 @@ typedef struct msg_tail {
   int64_t before, most;
 } msg_tail_t;
 
-typedef struct msg_blob {
-  slice_t bytes;
-} msg_blob_t;
+typedef struct msg_pem {
+  slice_t pem;             /* chain, the leaf's issuer first */
+} msg_pem_t;
 
 typedef struct msg_field {
   field_type_t type;       /* FT_TEXT, FT_TEXTS, FT_INT, FT_BOOL, FT_TIME */
@@ -108,7 +106,7 @@ typedef struct msg_shape {
 #define MSG_PLAIN(row, member, ftype) MSG_FIELD(row, member, ftype, 0, 0)
 #define MSG_SHAPE(row, table) {(table), COUNT_OF(table), sizeof(row)}
 
-extern const msg_shape_t msg_sign_request, msg_sign_answer, msg_record_entry, msg_outcome, msg_chain, msg_tail, msg_blob;
+extern const msg_shape_t msg_sign_request, msg_sign_answer, msg_record_entry, msg_outcome, msg_chain, msg_tail, msg_pem;
 
 /* Appends the fields of *row. RC_FULL when a text or list is over its maximum, or b over its cap. */
 MUST rc_t msg_put(const msg_shape_t *shape, const void *row, buf_t *b);

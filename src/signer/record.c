@@ -378,13 +378,6 @@ rc_t record_note(record_t *r, us_t now, const record_event_t *s)
   return add(r, now, RT_EVENT, s->issuer, &record_event_shape, s);
 }
 
-rc_t record_drop(record_t *r, err_t *e)
-{
-  rc_t code = reread(r, e);
-  if (!rc_ok(code)) r->broken = true;
-  return code;
-}
-
 /*
  * After a failed fdatasync the kernel may hold pages as clean that never reached the disk. Cutting them off
  * and appending again dirties every page that counts, and the next fdatasync speaks for all of them.

@@ -59,9 +59,6 @@ MUST rc_t record_note(record_t *r, us_t now, const record_event_t *s);
 MUST rc_t record_commit(record_t *r, err_t *e);
 bool record_broken(const record_t *r);
 
-/* Forgets what is pending. */
-MUST rc_t record_drop(record_t *r, err_t *e);
-
 /*
  * Walks back from offset `before` (0 = the end) and gives at most `most`
  * signatures, newest first, of at most LIM_SIGN_FRAME / 2 bytes together; *ret_before is where to go on,

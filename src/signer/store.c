@@ -89,7 +89,7 @@ void ca_free(ca_t *ca)
 
 static MUST rc_t build_pem(ca_t *ca, texts_t chain)
 {
-  buf_t pem = buf_on(ca->arena, LIM_SIGN_BLOB);
+  buf_t pem = buf_on(ca->arena, LIM_SIGN_CHAIN);
   for (size_t i = 0; i < chain.n; i++) pem_emit(&pem, "CERTIFICATE", chain.v[i]);
   ca->pem = buf_slice(&pem);
   return buf_rc(&pem);
@@ -297,23 +297,6 @@ rc_t store_ca_set_ceiling(const store_t *s, slice_t issuer, slice_t ceiling, err
   TRY(ca_new(issuer, &parts, &checked, e));
   ca_free(checked);
   return seal_ca(s, name, &parts, e);
-}
-
-rc_t store_audit_key(const store_t *s, sigkey_t **ret, err_t *e)
-{
-  static const char name[] = "audit.sealed";
-  SECRET_SCOPED secret_t pem = {0};
-  rc_t r = open_file(s, name, &pem, e);
-  if (rc_ok(r)) return key_from_pem(slice_of(pem.p, pem.n), ret, e);
-  if (!rc_is(r, RC_NOTFOUND)) return r;
-
-  KEY_SCOPED sigkey_t *key = NULL;
-  TRY(key_generate(KEY_ED25519, 0, &key, e));
-  TRY(key_to_pem(key, &pem, e));
-  TRY(seal_file(s, name, slice_of(pem.p, pem.n), e));
-  *ret = key;
-  key = NULL;
-  return rc(RC_OK);
 }
 
 rc_t store_passphrase(const dir_t *dir, const rng_t *rng, secret_t *ret, err_t *e)

@@ -1,7 +1,7 @@
 /*
- * What the signer keeps secret: a CA (key, chain and ceiling sealed together in
- * ca-<issuer>.sealed, so that neither can be exchanged for another's) and the
- * audit key (audit.sealed). Files are written whole or not at all. Objects own what they point at.
+ * What the signer keeps secret: a CA (key, chain and ceiling sealed together in ca-<issuer>.sealed, so that none
+ * can be exchanged for another's) and its own passphrase. Files are written whole or not at all; a ca_t owns what
+ * it points at.
  */
 #ifndef SIGNER_STORE_H
 #define SIGNER_STORE_H
@@ -53,9 +53,6 @@ MUST rc_t store_ca_import(const store_t *s, slice_t issuer, slice_t cert_pem, sl
 MUST rc_t store_ca_set_ceiling(const store_t *s, slice_t issuer, slice_t ceiling, err_t *e);
 
 void ca_free(ca_t *ca);
-
-/* The Ed25519 key of the audit checkpoints, made when there is none. */
-MUST rc_t store_audit_key(const store_t *s, sigkey_t **ret, err_t *e);
 
 /* The passphrase kept in the folder, made once (64 hex digits), for installations that set none. */
 MUST rc_t store_passphrase(const dir_t *dir, const rng_t *rng, secret_t *ret, err_t *e);

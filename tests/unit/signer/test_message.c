@@ -116,7 +116,7 @@ static void test_messages_that_nobody_may_send(void **state)
   static const struct {
     unsigned kind;
     uint32_t count;
-  } rows[] = {{0, 1}, {6, 1}, {127, 1}, {MSG_SIGN, 0}, {MSG_SIGN, LIM_SIGN_BATCH + 1}, {MSG_CHAIN, 2}, {MSG_AUDIT_KEY | MSG_REPLY, 1},
+  } rows[] = {{0, 1}, {MSG_TAIL + 1, 1}, {127, 1}, {MSG_SIGN, 0}, {MSG_SIGN, LIM_SIGN_BATCH + 1}, {MSG_CHAIN, 2}, {MSG_TAIL | MSG_REPLY, 1},
               {MSG_SIGN, 1} /* an item that is no request */};
   fixture_t f;
   fixture_folder(&f);

@@ -77,25 +77,6 @@ static void test_pending_and_committed_are_found(void **state)
   fixture_clean(&f);
 }
 
-static void test_drop_forgets_what_is_pending(void **state)
-{
-  (void)state;
-  fixture_t f;
-  err_t e = {0};
-  fixture_folder(&f);
-  record_t *r = opened(&f);
-  add(r, "a", "der-a");
-  record_signature_t s = signature("b", "der-b");
-  must_be_ok(record_sign(r, (us_t){1}, &s), NULL);
-  must_be_ok(record_drop(r, &e), &e);
-  expect(&f, r, "b", NULL);
-  add(r, "c", "der-c");
-  expect(&f, r, "a", "der-a");
-  expect(&f, r, "c", "der-c");
-  record_free(r);
-  fixture_clean(&f);
-}
-
 /* Whatever byte a crash stops at, all entries before it are there and the next one can be added. */
 static void test_every_torn_tail_is_cut(void **state)
 {
@@ -363,7 +344,6 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_pending_and_committed_are_found),
-      cmocka_unit_test(test_drop_forgets_what_is_pending),
       cmocka_unit_test(test_every_torn_tail_is_cut),
       cmocka_unit_test(test_every_changed_byte_is_noticed),
       cmocka_unit_test(test_damage_far_from_the_end_refuses_the_start),

@@ -199,23 +199,6 @@ static void test_tail_gives_the_newest_signatures_oldest_first(void **state)
   fixture_stop(&f);
 }
 
-static void test_audit_key_signs(void **state)
-{
-  (void)state;
-  static const uint8_t long_message[4097] = {0};
-  fixture_t f;
-  err_t e = {0};
-  uint8_t key[32], sig[64];
-  fixture_start(&f, (slice_t){NULL, 0});
-  must_be_ok(signer_audit_key(f.client, key, &e), &e);
-  must_be_ok(signer_audit_sign(f.client, S("head of the chain"), sig, &e), &e);
-  key_parts_t parts = {.kind = KEY_ED25519, .point = {key, sizeof key}};
-  must_be_ok(key_verify_once(&parts, SIG_ED25519, S("head of the chain"), slice_of(sig, sizeof sig), &e), &e);
-  assert_true(rc_is(signer_audit_sign(f.client, slice_of(long_message, sizeof long_message), sig, &e), RC_FULL));
-  assert_string_equal(e.reason, "audit_message");
-  fixture_stop(&f);
-}
-
 static void test_callers_learn_that_the_signer_is_gone(void **state)
 {
   (void)state;
@@ -243,7 +226,6 @@ int main(void)
       cmocka_unit_test(test_a_used_ref_is_refused_for_anything_else),
       cmocka_unit_test(test_many_callers_one_signature_each_ref),
       cmocka_unit_test(test_tail_gives_the_newest_signatures_oldest_first),
-      cmocka_unit_test(test_audit_key_signs),
       cmocka_unit_test(test_callers_learn_that_the_signer_is_gone),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

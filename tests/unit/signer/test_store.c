@@ -165,21 +165,14 @@ static void test_import(void **state)
   fixture_clean(&f);
 }
 
-static void test_audit_key_and_passphrase_are_made_once(void **state)
+static void test_passphrase_is_made_once(void **state)
 {
   (void)state;
   fixture_t f;
   err_t e = {0};
-  sigkey_t *first, *second;
   secret_t a = {0}, b = {0};
   file_info_t info;
   fixture_folder(&f);
-  store_t s = store_of(&f, "one");
-  must_be_ok(store_audit_key(&s, &first, &e), &e);
-  must_be_ok(store_audit_key(&s, &second, &e), &e);
-  assert_true(key_match(first, key_spki(second)));
-  key_free(first);
-  key_free(second);
   must_be_ok(store_passphrase(&f.dir, &rng_system, &a, &e), &e);
   must_be_ok(store_passphrase(&f.dir, &rng_system, &b, &e), &e);
   assert_int_equal(a.n, 64);
@@ -187,8 +180,6 @@ static void test_audit_key_and_passphrase_are_made_once(void **state)
   secret_fini(&a);
   secret_fini(&b);
   must_be_ok(file_info(&f.dir, "passphrase", &info, &e), &e);
-  assert_int_equal(info.mode, 0600);
-  must_be_ok(file_info(&f.dir, "audit.sealed", &info, &e), &e);
   assert_int_equal(info.mode, 0600);
   fixture_clean(&f);
 }
@@ -201,7 +192,7 @@ int main(void)
       cmocka_unit_test(test_issuer_names_that_are_no_file_names),
       cmocka_unit_test(test_ceiling_is_exchanged_under_the_same_key),
       cmocka_unit_test(test_import),
-      cmocka_unit_test(test_audit_key_and_passphrase_are_made_once),
+      cmocka_unit_test(test_passphrase_is_made_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
