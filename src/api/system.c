@@ -5,6 +5,7 @@
 #include "db/list.h"
 #include "issuers/issuer.h"
 #include "model/resources.h"
+#include "signer/client.h"
 #include "wire/pem.h"
 
 rc_t system_health(request_t *rq, reply_t *rp) { return reply_status(rp, 200, "healthy"); }
@@ -12,13 +13,14 @@ rc_t system_health(request_t *rq, reply_t *rp) { return reply_status(rp, 200, "h
 /* The store answers a read, and the signer a question that is not answered from memory. */
 rc_t system_ready(request_t *rq, reply_t *rp)
 {
-  uint8_t key[32];
+  record_entry_t *last;
+  size_t n;
   db_read_t *db;
   err_t e = {0};
   rc_t got = request_db(rq, &db, &e);
   const char *bad = rc_ok(got) ? NULL : "db_unavailable";
   request_release(rq);
-  if (!bad && !rc_ok(signer_audit_key(rq->core->signer, key, &e))) bad = "signer_unavailable";
+  if (!bad && !rc_ok(signer_record_tail(rq->core->signer, 1, rq->a, &last, &n, &e))) bad = "signer_unavailable";
   jw_t j = reply_json(rp, bad ? 503 : 200);
   jw_object(&j);
   jw_put_str(&j, "status", bad ? bad : "ready");

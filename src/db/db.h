@@ -171,9 +171,9 @@ void db_on_wake(db_t *db, void (*fn)(void *self, char kind, slice_t id), void *s
 /* --- version vector (design D6) --- */
 
 /*
- * Current stamp over the named tables (resource_t.table), foreign writers included;
- * one point read. Equal stamps from one process mean unchanged tables; they differ
- * from process to process. At most DB_STAMP_MAX tables.
+ * Current stamp over the named tables (resource_t.table, literals: they are known again by address), foreign writers
+ * included; at most one point read, none while the store has not changed. Equal stamps from one process mean unchanged
+ * tables; they differ from process to process. At most DB_STAMP_MAX tables.
  */
 enum { DB_STAMP_MAX = 4 };
 MUST rc_t db_stamp(db_read_t *r, const char *const *tables, size_t n, uint64_t *ret, err_t *e);

@@ -13,9 +13,23 @@
 
 enum { TABLES_MAX = 64 }; /* tables with a stamp; one bit each */
 
+enum { STAMPS_KEPT = 8 };
+
+/* Sums of stamps that a connection has read; they hold as long as the store has not changed. */
+typedef struct stamps_kept {
+  uint32_t version;
+  size_t n, next;
+  struct {
+    const char *tables[DB_STAMP_MAX]; /* by address: names are literals of the resource tables */
+    uint64_t sum;
+  } v[STAMPS_KEPT];
+} stamps_kept_t;
+
 struct db_read {
   db_t *db;
   conn_t *conn;
+  stamps_kept_t stamps;
+  bool versioned; /* stamps.version is this snapshot's */
   int64_t idle_since_us;
   bool row; /* a row is current */
   uint32_t statements_max, rows_max, statements, rows;

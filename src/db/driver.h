@@ -48,6 +48,12 @@ typedef struct driver {
   MUST rc_t (*next)(conn_t *c, err_t *e);
   void (*finish)(conn_t *c); /* ends the open query, if any */
 
+  /*
+   * Number that stays the same on this connection as long as nothing in the store changed, by whomever, as the open
+   * transaction sees it; begins to see, if it did not yet. Cheaper than any query, and only comparable with itself.
+   */
+  MUST rc_t (*version)(conn_t *c, uint32_t *ret, err_t *e);
+
   bool (*col_null)(conn_t *c, int col);
   int64_t (*col_int)(conn_t *c, int col); /* integers, booleans as 0 and 1, times in microseconds */
   slice_t (*col_text)(conn_t *c, int col); /* text, JSON, blobs; p == NULL for NULL; valid until next or finish */

@@ -153,7 +153,7 @@ rc_t db_read_begin(db_t *db, db_read_t **ret, err_t *e)
     pool_closed_one(&db->pool);
     return res;
   }
-  r->row = r->complained = false;
+  r->row = r->complained = r->versioned = false;
   r->statements = r->rows = r->statements_max = r->rows_max = 0;
   held++;
   *ret = r;

@@ -250,6 +250,23 @@ static rc_t sqlite_next(conn_t *c, err_t *e)
   return r;
 }
 
+/* A pragma that opens the snapshot and reads no page: the connection's count of commits that were not its own. */
+static const sql_text_t text_version = {.name = "data_version", .text = {"pragma data_version", NULL}};
+
+static rc_t sqlite_version(conn_t *c, uint32_t *ret, err_t *e)
+{
+  sqlite3_stmt *st = NULL;
+  bool passing = false;
+  sqlite_finish(c);
+  TRY(sqlite_bound(c, (stmt_t){&text_version, NULL, 0}, &st, &passing, e));
+  int code = sqlite3_step(st);
+  rc_t r = rc(RC_OK);
+  if (code == SQLITE_ROW) *ret = (uint32_t)sqlite3_column_int64(st, 0);
+  else r = sqlite_fail(c, code, NULL, e);
+  sqlite_done(st, passing);
+  return r;
+}
+
 /* --- columns --- */
 
 static bool sqlite_col_null(conn_t *c, int col) { return sqlite3_column_type(c->cur, col) == SQLITE_NULL; }
@@ -288,6 +305,7 @@ const driver_t driver_sqlite = {
   .query = sqlite_query,
   .next = sqlite_next,
   .finish = sqlite_finish,
+  .version = sqlite_version,
   .col_null = sqlite_col_null,
   .col_int = sqlite_col_int,
   .col_text = sqlite_col_text,

@@ -26,6 +26,7 @@ struct conn {
   uint64_t tick;
   sqlite3_stmt *cur;   /* open query, or NULL */
   bool cur_passing;    /* finalize instead of keeping it */
+  int marked;          /* batches to come whose commands get savepoints */
 };
 
 /* Turns the connection's last failure into an rc_t; `table` stands in where SQLite names nothing. */

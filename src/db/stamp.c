@@ -82,10 +82,46 @@ rc_t stamp_everything(db_read_t *r, uint64_t *ret, err_t *e)
   return read_sum(r, (stmt_t){&sql_text_stamp_all, NULL, 0}, ret, e);
 }
 
+/* Forgets what was read from an older state of the store. */
+static rc_t kept_check(db_read_t *r, err_t *e)
+{
+  uint32_t version;
+  if (r->versioned) return rc(RC_OK);
+  TRY(r->db->driver->version(r->conn, &version, e));
+  if (version != r->stamps.version) r->stamps = (stamps_kept_t){.version = version};
+  r->versioned = true;
+  return rc(RC_OK);
+}
+
+static const uint64_t *kept_find(const stamps_kept_t *k, const char *const tables[DB_STAMP_MAX])
+{
+  for (size_t i = 0; i < k->n; i++)
+    if (memcmp(k->v[i].tables, tables, sizeof k->v[i].tables) == 0) return &k->v[i].sum;
+  return NULL;
+}
+
+static void kept_put(stamps_kept_t *k, const char *const tables[DB_STAMP_MAX], uint64_t sum)
+{
+  memcpy(k->v[k->next].tables, tables, sizeof k->v[k->next].tables);
+  k->v[k->next].sum = sum;
+  k->next = (k->next + 1) % STAMPS_KEPT;
+  if (k->n < STAMPS_KEPT) k->n++;
+}
+
 rc_t db_stamp(db_read_t *r, const char *const *tables, size_t n, uint64_t *ret, err_t *e)
 {
+  const char *all[DB_STAMP_MAX] = {NULL};
   val_t v[DB_STAMP_MAX];
   if (n == 0 || n > DB_STAMP_MAX) return err_limit(e, RC_FULL, "stamp", NULL, "at most {limit} tables", DB_STAMP_MAX);
+  memcpy(all, tables, n * sizeof *all);
+  TRY(kept_check(r, e));
+  const uint64_t *known = kept_find(&r->stamps, all);
+  if (known) {
+    *ret = *known;
+    return rc(RC_OK);
+  }
   for (size_t i = 0; i < DB_STAMP_MAX; i++) v[i] = val_text(slice_str(tables[i < n ? i : 0]));
-  return read_sum(r, (stmt_t){&sql_text_stamp_sum, v, DB_STAMP_MAX}, ret, e);
+  TRY(read_sum(r, (stmt_t){&sql_text_stamp_sum, v, DB_STAMP_MAX}, ret, e));
+  kept_put(&r->stamps, all, *ret);
+  return rc(RC_OK);
 }
