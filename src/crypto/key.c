@@ -13,8 +13,7 @@
 
 struct sigkey {
   EVP_PKEY *pkey;
-  EVP_PKEY_CTX *sign, *verify; /* not for Ed25519, which the library signs through a digest context only */
-  bool is_private;
+  EVP_PKEY_CTX *sign; /* not for Ed25519, which the library signs through a digest context only */
   key_parts_t parts; /* into data */
   slice_t spki;      /* into data */
   uint8_t *data;
@@ -29,7 +28,6 @@ static const kind_t kinds[] = {
 
 const kind_t *lib_kind(key_kind_t kind) { return &kinds[kind]; }
 EVP_PKEY *lib_pkey(const sigkey_t *k) { return k->pkey; }
-bool lib_is_private(const sigkey_t *k) { return k->is_private; }
 
 /* ---- signature algorithms ---- */
 
@@ -200,13 +198,6 @@ static EVP_PKEY *public_new(const key_parts_t *parts)
   return EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, point.p, point.n);
 }
 
-rc_t key_public(const key_parts_t *parts, sigkey_t **ret, err_t *e)
-{
-  TRY(key_check(parts, e));
-  EVP_PKEY *pkey = public_new(parts);
-  return pkey ? lib_adopt(pkey, false, ret, e) : lib_failed(e);
-}
-
 /* RC_INVALID for anything but the four kinds. */
 static rc_t kind_of(EVP_PKEY *pkey, key_kind_t *ret, err_t *e)
 {
@@ -287,12 +278,11 @@ static rc_t fill(sigkey_t *k, err_t *e)
   if (rc_ok(r)) r = take_spki(k);
   if (!rc_ok(r)) return rc_is(r, RC_NOMEM) ? r : lib_failed(e);
   if (k->parts.kind == KEY_ED25519) return r;
-  k->verify = context_new(k->pkey, false);
-  if (k->is_private) k->sign = context_new(k->pkey, true);
-  return k->verify && (k->sign || !k->is_private) ? r : lib_failed(e);
+  k->sign = context_new(k->pkey, true);
+  return k->sign ? r : lib_failed(e);
 }
 
-rc_t lib_adopt(EVP_PKEY *pkey, bool is_private, sigkey_t **ret, err_t *e)
+rc_t lib_adopt(EVP_PKEY *pkey, sigkey_t **ret, err_t *e)
 {
   sigkey_t *k = mem_alloc(sizeof *k);
   if (!k) {
@@ -300,7 +290,6 @@ rc_t lib_adopt(EVP_PKEY *pkey, bool is_private, sigkey_t **ret, err_t *e)
     return rc(RC_NOMEM);
   }
   k->pkey = pkey;
-  k->is_private = is_private;
   rc_t r = fill(k, e);
   if (rc_ok(r))
     *ret = k;
@@ -320,14 +309,13 @@ rc_t key_generate(key_kind_t kind, unsigned rsa_bits, sigkey_t **ret, err_t *e)
     const kind_t *k = lib_kind(kind);
     pkey = k->group ? EVP_EC_gen(k->group) : EVP_PKEY_Q_keygen(NULL, NULL, k->type);
   }
-  return pkey ? lib_adopt(pkey, true, ret, e) : lib_failed(e);
+  return pkey ? lib_adopt(pkey, ret, e) : lib_failed(e);
 }
 
 void key_free(sigkey_t *k)
 {
   if (!k) return;
   EVP_PKEY_CTX_free(k->sign);
-  EVP_PKEY_CTX_free(k->verify);
   EVP_PKEY_free(k->pkey); /* the library wipes private numbers */
   mem_free((void *)(uintptr_t)k->spki.p);
   mem_free(k->data);
@@ -354,20 +342,6 @@ int64_t key_bits(const key_parts_t *parts)
   return (int64_t)n.n * 8 - (__builtin_clz(n.p[0]) - 24);
 }
 
-const char *key_label(const key_parts_t *parts)
-{
-  static const struct label {
-    key_kind_t kind;
-    int64_t bits;
-    const char *label;
-  } labels[] = {{KEY_P256, 256, "ECDSA-P256"}, {KEY_P384, 384, "ECDSA-P384"}, {KEY_RSA, 2048, "RSA-2048"},
-                {KEY_RSA, 3072, "RSA-3072"},   {KEY_RSA, 4096, "RSA-4096"},   {KEY_ED25519, 256, "Ed25519"}};
-  int64_t bits = key_bits(parts);
-  for (size_t i = 0; i < COUNT_OF(labels); i++)
-    if (labels[i].kind == parts->kind && labels[i].bits == bits) return labels[i].label;
-  return NULL;
-}
-
 /* ---- signing ---- */
 
 static rc_t sign_ed25519(EVP_PKEY *pkey, slice_t message, uint8_t *sig, size_t *n)
@@ -381,7 +355,6 @@ static rc_t sign_ed25519(EVP_PKEY *pkey, slice_t message, uint8_t *sig, size_t *
 
 rc_t key_sign(sigkey_t *k, slice_t message, uint8_t ret_sig[KEY_SIG_MAX], size_t *ret_n)
 {
-  if (!k->is_private) return rc(RC_INVALID);
   size_t n = KEY_SIG_MAX;
   if (k->parts.kind == KEY_ED25519) {
     TRY(sign_ed25519(k->pkey, message, ret_sig, &n));
@@ -399,14 +372,7 @@ static bool sigalg_fits(key_kind_t kind, key_sigalg_t alg)
   return strcmp(lib_kind(kind)->type, sigalgs[alg].type) == 0;
 }
 
-rc_t key_verify(sigkey_t *k, key_sigalg_t alg, slice_t message, slice_t sig, err_t *e)
-{
-  if (!sigalg_fits(k->parts.kind, alg)) return sigalg_refused(e, "signature algorithm does not fit the key");
-  if (k->parts.kind == KEY_ED25519) return verify_ed25519(k->pkey, message, sig, e);
-  return verify_with(k->verify, alg, message, sig, e);
-}
-
-rc_t key_verify_once(const key_parts_t *parts, key_sigalg_t alg, slice_t message, slice_t sig, err_t *e)
+rc_t key_verify(const key_parts_t *parts, key_sigalg_t alg, slice_t message, slice_t sig, err_t *e)
 {
   if (!sigalg_fits(parts->kind, alg)) return sigalg_refused(e, "signature algorithm does not fit the key");
   if (lib_kind(parts->kind)->group) {

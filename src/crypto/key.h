@@ -1,9 +1,8 @@
 /*
- * Signature keys: ECDSA P-256 and P-384, RSA, Ed25519. A sigkey_t holds a
- * private or a public key together with its prepared contexts, so a signature
- * costs what the arithmetic costs; it is used by one thread at a time and wiped
- * when freed. Public keys of others arrive as key_parts_t, already taken apart
- * by the DER reader: the library's key decoders are never given foreign bytes.
+ * Signature keys: ECDSA P-256 and P-384, RSA, Ed25519. A sigkey_t holds a private key together with its prepared context,
+ * so a signature costs what the arithmetic costs; it is used by one thread at a time and wiped when freed. Public keys of
+ * others arrive as key_parts_t, already taken apart by the DER reader: the library's key decoders are never given foreign
+ * bytes.
  */
 #ifndef CRYPTO_KEY_H
 #define CRYPTO_KEY_H
@@ -54,11 +53,8 @@ MUST rc_t key_from_pem(slice_t pem, sigkey_t **ret, err_t *e);
  */
 MUST rc_t key_from_der(slice_t der, sigkey_t **ret, err_t *e);
 
-/* "EC PRIVATE KEY" for EC, "PRIVATE KEY" otherwise. RC_INVALID on a public key, RC_CRYPTO. */
+/* "EC PRIVATE KEY" for EC, "PRIVATE KEY" otherwise. RC_CRYPTO. */
 MUST rc_t key_to_pem(const sigkey_t *k, secret_t *ret, err_t *e);
-
-/* A public key to verify with. Reasons of key_check, RC_CRYPTO. */
-MUST rc_t key_public(const key_parts_t *parts, sigkey_t **ret, err_t *e);
 
 void key_free(sigkey_t *k);
 void key_free_ptr(sigkey_t **k);
@@ -91,9 +87,6 @@ const char *key_algorithm(key_kind_t kind);
 /* 256, 384, 256 for Ed25519, or the bits of the RSA modulus. */
 int64_t key_bits(const key_parts_t *parts);
 
-/* "ECDSA-P256", "ECDSA-P384", "RSA-2048", "RSA-3072", "RSA-4096", "Ed25519"; NULL for other sizes. */
-const char *key_label(const key_parts_t *parts);
-
 /* What key_sign makes: SHA-256 for P-256 and RSA, SHA-384 for P-384. */
 key_sigalg_t key_sigalg(const sigkey_t *k);
 
@@ -103,17 +96,14 @@ slice_t sigalg_der(key_sigalg_t alg);
 /* The reverse, octet for octet. RC_INVALID "signature_algorithm". */
 MUST rc_t sigalg_from_der(slice_t der, key_sigalg_t *ret, err_t *e);
 
-/* Signature of the message (not of its digest). RC_INVALID on a public key, RC_CRYPTO. */
+/* Signature of the message (not of its digest). RC_CRYPTO. */
 MUST rc_t key_sign(sigkey_t *k, slice_t message, uint8_t ret_sig[KEY_SIG_MAX], size_t *ret_n);
 
-/* RC_INVALID "signature_algorithm" if it does not fit the key, RC_CRYPTO "signature" if it is wrong. */
-MUST rc_t key_verify(sigkey_t *k, key_sigalg_t alg, slice_t message, slice_t sig, err_t *e);
-
 /*
- * key_check, then key_verify, for a key that is used once, as a CSR's: no need to
- * check it before. EC keys go through a per-thread key whose point is replaced, at
- * 1 us instead of 18. RC_INVALID with the reasons of key_check, else as key_verify.
+ * key_check, then the signature over the message: no need to check the key before. EC keys go through a per-thread key
+ * whose point is replaced, at 1 us instead of 18. RC_INVALID with the reasons of key_check, or "signature_algorithm" if
+ * it does not fit the key; RC_CRYPTO "signature" if it is wrong.
  */
-MUST rc_t key_verify_once(const key_parts_t *parts, key_sigalg_t alg, slice_t message, slice_t sig, err_t *e);
+MUST rc_t key_verify(const key_parts_t *parts, key_sigalg_t alg, slice_t message, slice_t sig, err_t *e);
 
 #endif

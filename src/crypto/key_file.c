@@ -31,8 +31,9 @@ static rc_t check_pair(sigkey_t *k, err_t *e)
 {
   uint8_t sig[KEY_SIG_MAX];
   size_t n = 0;
+  key_parts_t parts = key_parts(k);
   rc_t r = key_sign(k, S("key pair"), sig, &n);
-  if (rc_ok(r)) r = key_verify(k, key_sigalg(k), S("key pair"), slice_of(sig, n), NULL);
+  if (rc_ok(r)) r = key_verify(&parts, key_sigalg(k), S("key pair"), slice_of(sig, n), NULL);
   return rc_ok(r) ? r : err_set(e, RC_INVALID, "key_pair", NULL, "private and public half do not belong together");
 }
 
@@ -51,7 +52,7 @@ rc_t key_from_der(slice_t der, sigkey_t **ret, err_t *e)
     return err_set(e, RC_SYNTAX, "key_syntax", NULL, "is not a private key in PKCS#8, SEC 1 or PKCS#1 form");
   }
   sigkey_t *k = NULL;
-  TRY(lib_adopt(pkey, true, &k, e));
+  TRY(lib_adopt(pkey, &k, e));
   key_parts_t parts = key_parts(k);
   rc_t r = key_check(&parts, e);
   if (rc_ok(r)) r = check_scalar(k, e);
@@ -121,7 +122,6 @@ rc_t key_to_pem(const sigkey_t *k, secret_t *ret, err_t *e)
   bool ec = lib_kind(key_kind(k))->group != NULL;
   uint8_t *pem = NULL;
   size_t n = 0;
-  if (!lib_is_private(k)) return err_set(e, RC_INVALID, "key_public", NULL, "has no private half");
   OSSL_ENCODER_CTX *c = OSSL_ENCODER_CTX_new_for_pkey(lib_pkey(k), OSSL_KEYMGMT_SELECT_PRIVATE_KEY, "PEM",
                                                       ec ? "type-specific" : "PrivateKeyInfo", NULL);
   bool ok = c && OSSL_ENCODER_to_data(c, &pem, &n) == 1;

@@ -12,7 +12,6 @@ static void thread_free(void *p)
 {
   lib_thread_t *t = p;
   EVP_MD_CTX_free(t->md);
-  EVP_MAC_CTX_free(t->hmac);
   for (size_t i = 0; i < COUNT_OF(t->ec); i++) {
     EVP_PKEY_CTX_free(t->ec[i].verify);
     EVP_PKEY_free(t->ec[i].pkey);
@@ -25,9 +24,8 @@ static void lib_init(void)
   lib.sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
   lib.sha384 = EVP_MD_fetch(NULL, "SHA384", NULL);
   lib.sha512 = EVP_MD_fetch(NULL, "SHA512", NULL);
-  lib.hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
   lib.aes256gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-  CHECK(lib.sha256 && lib.sha384 && lib.sha512 && lib.hmac && lib.aes256gcm);
+  CHECK(lib.sha256 && lib.sha384 && lib.sha512 && lib.aes256gcm);
   CHECK(pthread_key_create(&lib_key, thread_free) == 0);
 }
 
@@ -41,10 +39,9 @@ lib_thread_t *lib_thread(void)
 {
   lib_thread_t *t = &lib_mine;
   if (t->md) return t;
-  const lib_t *l = lib_get();
-  t->hmac = EVP_MAC_CTX_new(l->hmac);
+  (void)lib_get(); /* makes lib_key */
   t->md = EVP_MD_CTX_new();
-  CHECK(t->md && t->hmac && pthread_setspecific(lib_key, t) == 0);
+  CHECK(t->md && pthread_setspecific(lib_key, t) == 0);
   return t;
 }
 

@@ -12,7 +12,6 @@
 
 typedef struct lib {
   EVP_MD *sha256, *sha384, *sha512;
-  EVP_MAC *hmac;
   EVP_CIPHER *aes256gcm;
 } lib_t;
 
@@ -24,7 +23,6 @@ typedef struct lib_ec {
 
 typedef struct lib_thread {
   EVP_MD_CTX *md;
-  EVP_MAC_CTX *hmac;
   lib_ec_t ec[2]; /* P-256, P-384; made at first use */
 } lib_thread_t;
 
@@ -61,10 +59,9 @@ typedef struct kind {
 
 const kind_t *lib_kind(key_kind_t kind);
 
-/* A key object around pkey, which it takes over, also on failure. */
-MUST rc_t lib_adopt(EVP_PKEY *pkey, bool is_private, sigkey_t **ret, err_t *e);
+/* A key object around a private pkey, which it takes over, also on failure. */
+MUST rc_t lib_adopt(EVP_PKEY *pkey, sigkey_t **ret, err_t *e);
 
 EVP_PKEY *lib_pkey(const sigkey_t *k);
-bool lib_is_private(const sigkey_t *k);
 
 #endif

@@ -116,7 +116,7 @@ static MUST rc_t check_possession(const csr_t *csr, err_t *e)
   key_sigalg_t alg;
   if (!rc_ok(sigalg_from_der(csr->sig_alg, &alg, NULL)))
     return err_set(e, RC_INVALID, "csr_signature", "csr", "is signed by an algorithm that is not accepted");
-  rc_t r = key_verify_once(&csr->spki.parts, alg, csr->tbs, csr->signature, e);
+  rc_t r = key_verify(&csr->spki.parts, alg, csr->tbs, csr->signature, e);
   if (!rc_is(r, RC_CRYPTO)) return r; /* done, or a key or algorithm that is refused by name */
   return err_set(e, RC_INVALID, "csr_signature", "csr", "has a signature that its key did not make");
 }

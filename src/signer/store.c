@@ -1,7 +1,7 @@
 #include "signer/store.h"
 
 #include "base/mem.h"
-#include "crypto/aead.h"
+#include "crypto/sealed.h"
 #include "signer/message.h"
 #include "wire/pem.h"
 #include "x509/lint.h"
@@ -233,7 +233,7 @@ static MUST rc_t check_chain(arena_t *a, texts_t chain, us_t now, err_t *e)
     TRY(cert_parse(a, chain.v[i], &c, e));
     TRY(check_ca(&c, now, e));
     if (!slice_eq(below.issuer.raw, c.subject.raw) || !c.spki.usable || !rc_ok(sigalg_from_der(below.sig_alg, &alg, NULL)) ||
-        !rc_ok(key_verify_once(&c.spki.parts, alg, below.tbs, below.signature, NULL)))
+        !rc_ok(key_verify(&c.spki.parts, alg, below.tbs, below.signature, NULL)))
       return err_limit(e, RC_INVALID, "ca_chain", "CA certificate", "does not sign the one before it (number {limit} in the file)",
                        (int64_t)i + 1);
     below = c;

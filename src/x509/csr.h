@@ -1,7 +1,7 @@
 /*
  * PKCS#10 certificate requests (RFC 2986), read strictly. The request lies in the caller's
  * arena and points into the DER, which must outlive it. The signature is not verified here:
- * key_verify_once(&csr.spki.parts, alg, csr.tbs, csr.signature) does, once, in the signer.
+ * key_verify(&csr.spki.parts, alg, csr.tbs, csr.signature) does, once, in the signer.
  */
 #ifndef X509_CSR_H
 #define X509_CSR_H

@@ -1,9 +1,25 @@
-#include "crypto/aead.h"
+#include "crypto/sealed.h"
 
 #include <limits.h>
 
-#include "crypto/hash.h"
 #include "crypto/lib_int.h"
+
+enum { AEAD_KEY = 32, AEAD_NONCE = 12, AEAD_TAG = 16, SCRYPT_MEMORY_MAX = 64 * 1024 * 1024 };
+
+/* Layout: magic 8, log2 N, r, p, salt 16, nonce 12, cipher text, tag. */
+enum {
+  SEALED_SALT = 16,
+  SEALED_LOG2_N = 15, /* with r = 8: 32 MiB and about 0.1 s, once per start of the signer */
+  SEALED_R = 8,
+  SEALED_P = 1,
+  SEALED_PARAMS = 8, /* offset of log2 N */
+  SEALED_SALT_AT = SEALED_PARAMS + 3,
+  SEALED_NONCE_AT = SEALED_SALT_AT + SEALED_SALT,
+  SEALED_HEAD = SEALED_NONCE_AT + AEAD_NONCE,
+  SEALED_AAD_MAX = 256
+};
+
+#define SEALED_MAGIC S("CCSEAL1\n")
 
 static bool sizes_fit(slice_t aad, slice_t text) { return aad.n <= INT_MAX && text.n <= INT_MAX; }
 
@@ -16,7 +32,12 @@ static bool feed(EVP_CIPHER_CTX *c, bool seal, slice_t in, uint8_t *out)
   return ok == 1 && (size_t)n == in.n;
 }
 
-rc_t aead_seal(const uint8_t key[AEAD_KEY], const uint8_t nonce[AEAD_NONCE], slice_t aad, slice_t plain, uint8_t *out)
+/*
+ * AES-256-GCM (NIST SP 800-38D). `out` takes plain.n + AEAD_TAG bytes: cipher text, then tag. A nonce must never repeat
+ * under one key.
+ */
+static rc_t aead_seal(const uint8_t key[AEAD_KEY], const uint8_t nonce[AEAD_NONCE], slice_t aad, slice_t plain,
+                      uint8_t *out)
 {
   if (!sizes_fit(aad, plain)) return rc(RC_FULL);
   EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
@@ -28,7 +49,9 @@ rc_t aead_seal(const uint8_t key[AEAD_KEY], const uint8_t nonce[AEAD_NONCE], sli
   return ok ? rc(RC_OK) : lib_failed(NULL);
 }
 
-rc_t aead_open(const uint8_t key[AEAD_KEY], const uint8_t nonce[AEAD_NONCE], slice_t aad, slice_t sealed, uint8_t *out)
+/* `out` takes sealed.n - AEAD_TAG bytes and is zeroed when the tag is wrong. */
+static rc_t aead_open(const uint8_t key[AEAD_KEY], const uint8_t nonce[AEAD_NONCE], slice_t aad, slice_t sealed,
+                      uint8_t *out)
 {
   if (!sizes_fit(aad, sealed)) return rc(RC_FULL);
   if (sealed.n < AEAD_TAG) return rc(RC_CRYPTO);
@@ -48,84 +71,6 @@ rc_t aead_open(const uint8_t key[AEAD_KEY], const uint8_t nonce[AEAD_NONCE], sli
   return lib_failed(NULL);
 }
 
-/* ---- blobs ---- */
-
-enum { BLOB_SALT = 16, BLOB_V3_ROUNDS = 600000, BLOB_OLD_ROUNDS = 100000 };
-
-#define BLOB_V1_SALT S("certctl-config-encryption-v1")
-
-static rc_t passphrase_check(slice_t passphrase, err_t *e)
-{
-  if (passphrase.n) return rc(RC_OK);
-  return err_set(e, RC_INVALID, "passphrase_empty", NULL, "the passphrase is empty");
-}
-
-rc_t blob_seal(slice_t passphrase, slice_t plain, const rng_t *rng, buf_t *ret, err_t *e)
-{
-  TRY(passphrase_check(passphrase, e));
-  uint8_t head[1 + BLOB_SALT + AEAD_NONCE] = {3};
-  rng_fill(rng, head + 1, sizeof head - 1);
-  uint8_t key[AEAD_KEY];
-  rc_t r = kdf_pbkdf2_sha256(passphrase, slice_of(head + 1, BLOB_SALT), BLOB_V3_ROUNDS, key, sizeof key);
-  size_t start = ret->n;
-  if (rc_ok(r)) {
-    buf_put(ret, slice_of(head, sizeof head));
-    uint8_t *out = buf_grow(ret, plain.n + AEAD_TAG);
-    r = out ? aead_seal(key, head + 1 + BLOB_SALT, slice_of(NULL, 0), plain, out) : buf_rc(ret);
-  }
-  secret_wipe(key, sizeof key);
-  if (rc_ok(r)) return r;
-  ret->n = start;
-  return err_set(e, r.code, "blob_seal", NULL, "could not be sealed");
-}
-
-/* Tries one layout: nonce, cipher text and tag at `sealed`. */
-static rc_t blob_try(slice_t passphrase, slice_t salt, uint32_t rounds, slice_t sealed, secret_t *ret)
-{
-  if (sealed.n < AEAD_NONCE + AEAD_TAG) return rc(RC_CRYPTO);
-  slice_t text = slice_sub(sealed, AEAD_NONCE, sealed.n);
-  secret_t plain = {0};
-  uint8_t key[AEAD_KEY];
-  TRY(secret_alloc(&plain, text.n - AEAD_TAG));
-  rc_t r = kdf_pbkdf2_sha256(passphrase, salt, rounds, key, sizeof key);
-  if (rc_ok(r)) r = aead_open(key, sealed.p, slice_of(NULL, 0), text, plain.p);
-  secret_wipe(key, sizeof key);
-  if (rc_ok(r))
-    *ret = plain;
-  else
-    secret_fini(&plain);
-  return r;
-}
-
-rc_t blob_open(slice_t passphrase, slice_t blob, secret_t *ret, err_t *e)
-{
-  TRY(passphrase_check(passphrase, e));
-  rc_t r = rc(RC_CRYPTO);
-  if (blob.n > 1 + BLOB_SALT && (blob.p[0] == 3 || blob.p[0] == 2))
-    r = blob_try(passphrase, slice_sub(blob, 1, BLOB_SALT), blob.p[0] == 3 ? BLOB_V3_ROUNDS : BLOB_OLD_ROUNDS,
-                 slice_sub(blob, 1 + BLOB_SALT, blob.n), ret);
-  if (rc_is(r, RC_CRYPTO)) r = blob_try(passphrase, BLOB_V1_SALT, BLOB_OLD_ROUNDS, blob, ret);
-  if (rc_ok(r)) return r;
-  return err_set(e, r.code, "blob_open", NULL, "does not open with this passphrase");
-}
-
-/* ---- key files of the signer ---- */
-
-/* Layout: magic 8, log2 N, r, p, salt 16, nonce 12, cipher text, tag. */
-enum {
-  SEALED_SALT = 16,
-  SEALED_LOG2_N = 15, /* with r = 8: 32 MiB and about 0.1 s, once per start of the signer */
-  SEALED_R = 8,
-  SEALED_P = 1,
-  SEALED_PARAMS = 8, /* offset of log2 N */
-  SEALED_SALT_AT = SEALED_PARAMS + 3,
-  SEALED_NONCE_AT = SEALED_SALT_AT + SEALED_SALT,
-  SEALED_HEAD = SEALED_NONCE_AT + AEAD_NONCE,
-  SEALED_AAD_MAX = 256
-};
-
-#define SEALED_MAGIC S("CCSEAL1\n")
-
 /* What is authenticated: the header, then the caller's data. */
 static rc_t sealed_aad(const uint8_t head[SEALED_HEAD], slice_t aad, uint8_t out[SEALED_HEAD + SEALED_AAD_MAX],
                        slice_t *ret)
@@ -137,10 +82,25 @@ static rc_t sealed_aad(const uint8_t head[SEALED_HEAD], slice_t aad, uint8_t out
   return rc(RC_OK);
 }
 
+/*
+ * RFC 7914 with the parameters of the header. They are read before anything authenticates them, so what they may cost is
+ * bounded here. RC_INVALID, RC_CRYPTO.
+ */
 static rc_t sealed_key(slice_t passphrase, const uint8_t head[SEALED_HEAD], uint8_t key[AEAD_KEY])
 {
-  const uint8_t *p = head + SEALED_PARAMS;
-  return kdf_scrypt(passphrase, slice_of(head + SEALED_SALT_AT, SEALED_SALT), p[0], p[1], p[2], key, AEAD_KEY);
+  unsigned log2_n = head[SEALED_PARAMS], r = head[SEALED_PARAMS + 1], p = head[SEALED_PARAMS + 2];
+  if (log2_n == 0 || log2_n > 20 || r == 0 || r > 64 || p == 0 || p > 16) return rc(RC_INVALID);
+  uint64_t cost = UINT64_C(1) << log2_n;
+  if (128 * cost * r > SCRYPT_MEMORY_MAX) return rc(RC_INVALID);
+  int ok = EVP_PBE_scrypt((const char *)passphrase.p, passphrase.n, head + SEALED_SALT_AT, SEALED_SALT, cost, r, p,
+                          2 * (uint64_t)SCRYPT_MEMORY_MAX, key, AEAD_KEY);
+  return ok == 1 ? rc(RC_OK) : lib_failed(NULL);
+}
+
+static rc_t passphrase_check(slice_t passphrase, err_t *e)
+{
+  if (passphrase.n) return rc(RC_OK);
+  return err_set(e, RC_INVALID, "passphrase_empty", NULL, "the passphrase is empty");
 }
 
 rc_t sealed_seal(slice_t passphrase, slice_t aad, slice_t plain, const rng_t *rng, buf_t *ret, err_t *e)
