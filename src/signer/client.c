@@ -6,10 +6,12 @@
 #include "signer/frame_io.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 
 /*
- * One caller waiting. It lives on the caller's stack; until `done` the client's
- * thread may write to its arena, afterwards nobody but the caller touches it.
+ * One caller waiting. It lives on the caller's stack; until `done` is posted the client's thread may write to its arena,
+ * afterwards nobody but the caller touches it. A semaphore, because a condition would wake its waiter into the lock that
+ * the other callers are about to need.
  */
 typedef struct call {
   msg_kind_t kind;
@@ -18,8 +20,7 @@ typedef struct call {
   slice_t reply;           /* items: one of a batch, the whole body of any other kind */
   uint32_t nreply;
   rc_t code;
-  bool done;
-  pthread_cond_t wake;
+  sem_t done;
   struct call *next;
 } call_t;
 
@@ -36,6 +37,7 @@ struct signer_client {
     char *v[LIM_SIGN_WORDS];
     size_t n;
   } words;                 /* texts of errors, kept until the client is freed */
+  char *chain_of, *chain;  /* the CA last asked for and its chain: a signer never changes it while it runs */
 };
 
 static const char *const dead_text = "the signer is not there";
@@ -111,10 +113,9 @@ static MUST rc_t hand_out(call_t *first, const msg_frame_t *f)
 static void finish(call_t *k, const rc_t *code)
 {
   while (k) {
-    call_t *next = k->next; /* the caller's stack is gone once it saw `done` */
+    call_t *next = k->next; /* the caller's stack is gone once it has `done` */
     if (code) k->code = *code;
-    k->done = true;
-    pthread_cond_signal(&k->wake);
+    (void)sem_post(&k->done);
     k = next;
   }
 }
@@ -132,13 +133,14 @@ static void *run(void *self)
     pthread_mutex_unlock(&c->lock);
     rc_t r = exchange(c, first, n, &f);
     if (rc_ok(r)) r = hand_out(first, &f);
+    else r = rc(RC_CLOSED);
+    if (rc_ok(r)) finish(first, NULL);
     pthread_mutex_lock(&c->lock);
-    if (!rc_ok(r)) {
-      c->dead = true;
-      r = rc(RC_CLOSED);
-    }
-    finish(first, c->dead ? &r : NULL);
-    if (c->dead) break;
+    if (rc_ok(r)) continue;
+    c->dead = true; /* before those who learn of it can ask again */
+    const rc_t gone = rc(RC_CLOSED);
+    finish(first, &gone);
+    break;
   }
   c->dead = true;
   const rc_t closed = rc(RC_CLOSED);
@@ -180,6 +182,8 @@ void signer_client_free(signer_client_t *c)
   buf_fini(&c->out);
   buf_fini(&c->in);
   for (size_t i = 0; i < c->words.n; i++) mem_free(c->words.v[i]);
+  mem_free(c->chain_of);
+  mem_free(c->chain);
   pthread_cond_destroy(&c->work);
   pthread_mutex_destroy(&c->lock);
   mem_free(c);
@@ -188,18 +192,18 @@ void signer_client_free(signer_client_t *c)
 /* Queues the call and waits. RC_CLOSED when the signer went away before or meanwhile. */
 static MUST rc_t wait_for(signer_client_t *c, call_t *k, err_t *e)
 {
-  pthread_cond_init(&k->wake, NULL);
+  if (sem_init(&k->done, 0, 0) != 0) return err_set(e, RC_INTERNAL, "semaphore", NULL, "no semaphore");
   pthread_mutex_lock(&c->lock);
-  if (c->dead || c->stop) {
-    k->code = rc(RC_CLOSED);
-  } else {
+  bool open = !c->dead && !c->stop, first = c->head == NULL;
+  if (open) {
     *c->tail = k;
     c->tail = &k->next;
-    pthread_cond_signal(&c->work);
-    while (!k->done) pthread_cond_wait(&k->wake, &c->lock);
   }
   pthread_mutex_unlock(&c->lock);
-  pthread_cond_destroy(&k->wake);
+  if (!open) k->code = rc(RC_CLOSED);
+  else if (first) pthread_cond_signal(&c->work);
+  while (open && sem_wait(&k->done) != 0) continue; /* a signal handler ran */
+  (void)sem_destroy(&k->done);
   if (rc_ok(k->code)) return k->code;
   err_set(e, k->code.code, "signer_gone", NULL, dead_text);
   if (e) e->retry = true;
@@ -259,13 +263,38 @@ rc_t signer_sign(signer_client_t *c, const sign_request_t *rq, arena_t *a, sign_
   return rc(RC_OK);
 }
 
+static void chain_keep(signer_client_t *c, slice_t issuer, slice_t pem)
+{
+  char *of = mem_dup_text(issuer.p, issuer.n), *text = mem_dup_text(pem.p, pem.n);
+  pthread_mutex_lock(&c->lock);
+  if (of && text && !c->chain_of) {
+    c->chain_of = of;
+    c->chain = text;
+    of = text = NULL;
+  }
+  pthread_mutex_unlock(&c->lock);
+  mem_free(of);
+  mem_free(text);
+}
+
+/* Asked at each issuance; a message of its own would part the run of sign requests in two. */
 rc_t signer_ca_chain(signer_client_t *c, slice_t issuer, arena_t *a, slice_t *ret_pem, err_t *e)
 {
-  slice_t item;
-  msg_pem_t answer;
-  TRY(ask(c, MSG_CHAIN, &msg_chain, &(msg_chain_t){issuer}, a, &item, NULL, e));
-  if (!rc_ok(msg_get(&msg_pem, &item, a, &answer))) return misread(e);
-  *ret_pem = answer.pem;
+  slice_t pem = {NULL, 0};
+  pthread_mutex_lock(&c->lock);
+  bool known = !c->dead && c->chain_of && slice_is(issuer, c->chain_of);
+  if (known) pem = arena_dup(a, slice_str(c->chain));
+  pthread_mutex_unlock(&c->lock);
+  if (known && !pem.p) return err_set(e, RC_NOMEM, "signer_client", NULL, "out of memory");
+  if (!known) {
+    slice_t item;
+    msg_pem_t answer;
+    TRY(ask(c, MSG_CHAIN, &msg_chain, &(msg_chain_t){issuer}, a, &item, NULL, e));
+    if (!rc_ok(msg_get(&msg_pem, &item, a, &answer))) return misread(e);
+    pem = answer.pem;
+    chain_keep(c, issuer, pem);
+  }
+  *ret_pem = pem;
   return rc(RC_OK);
 }
 
