@@ -81,6 +81,7 @@ static rc_t texts_of(arena_t *a, names_t names, texts_t *ret)
 static rc_t sign_own(const core_t *core, arena_t *a, sigkey_t *key, names_t names, slice_t chain, identity_t *ret,
                      err_t *e)
 {
+  static const slice_t ekus[] = {{(const uint8_t *)"serverAuth", 10}};
   char ref[ID_MAX];
   sign_answer_t leaf;
   texts_t texts;
@@ -94,6 +95,7 @@ static rc_t sign_own(const core_t *core, arena_t *a, sigkey_t *key, names_t name
                                     .csr_der = buf_slice(&csr),
                                     .common_name = names.v[0].text,
                                     .names = texts,
+                                    .ekus = {ekus, COUNT_OF(ekus)},
                                     .lifetime_s = LIFETIME_S},
                   a, &leaf, e));
   pem_emit(&pem, "CERTIFICATE", leaf.der);

@@ -19,12 +19,26 @@ static rc_t look_settings(const conf_t *conf, const char **ret_note, err_t *e)
   return rc(RC_OK);
 }
 
+/* RC_NOTFOUND also when a folder on the way is not there yet. */
+static rc_t file_there(slice_t path, err_t *e)
+{
+  char folder[LIM_PATH];
+  DIR_SCOPED dir_t d = DIR_CLOSED;
+  file_info_t info;
+  size_t slash = path.n;
+  while (slash > 0 && path.p[slash - 1] != '/') slash--;
+  (void)snprintf(folder, sizeof folder, "%.*s", slash ? (int)slash : 1, slash ? (const char *)path.p : ".");
+  TRY(dir_open(folder, &d, e));
+  return file_info(&d, (const char *)path.p + slash, &info, e);
+}
+
 static rc_t look_store(const conf_t *conf, const char **ret_note, err_t *e)
 {
   db_t *db = NULL;
   char url[LIM_PATH + 8];
   int k = snprintf(url, sizeof url, "sqlite:%.*s", SLICE_ARG(conf->database_path));
-  rc_t got = db_open(
+  rc_t got = file_there(conf->database_path, e);
+  if (rc_ok(got)) got = db_open(
       &(db_options_t){.url = slice_of(url, (size_t)k), .max_conns = 1, .time = &timesrc_system, .read_only = true}, &db,
       e);
   if (rc_is(got, RC_NOTFOUND)) {

@@ -186,6 +186,7 @@ int server_net_run(const conf_t *conf)
     stop(&n);
     return 0;
   }
-  log_err(LOG_ERROR, "startup refused", &e);
+  /* A signer that ended has said itself why. */
+  log_err(rc_is(got, RC_CLOSED) ? LOG_DEBUG : LOG_ERROR, "startup refused", &e);
   return 1;
 }

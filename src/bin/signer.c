@@ -91,6 +91,14 @@ static MUST rc_t take_passphrase(secret_t *ret, err_t *e)
   return r;
 }
 
+/* A file of the operator's, read whole; a fault names the setting that led to it. */
+static MUST rc_t take_file(const char *setting, slice_t path, size_t most, buf_t *out, err_t *e)
+{
+  rc_t r = file_read_path((const char *)path.p, most, out, e);
+  if (!rc_ok(r) && e && !e->field) e->field = setting;
+  return r;
+}
+
 /* Files that only the making of the CA needs: an operator may remove them afterwards. */
 static MUST rc_t take_files(const conf_t *c, const dir_t *d, inputs_t *in, err_t *e)
 {
@@ -100,12 +108,12 @@ static MUST rc_t take_files(const conf_t *c, const dir_t *d, inputs_t *in, err_t
   rc_t r = file_info(d, sealed, &info, e);
   if (!rc_is(r, RC_NOTFOUND)) return r;
   if (e) *e = (err_t){0};
-  if (c->ca_ceiling_file.n > 0) TRY(file_read_path((const char *)c->ca_ceiling_file.p, LIM_CEILING_FILE, &in->ceiling, e));
+  if (c->ca_ceiling_file.n > 0) TRY(take_file("CERTCTL_CA_CEILING_FILE", c->ca_ceiling_file, LIM_CEILING_FILE, &in->ceiling, e));
   if (c->ca_cert_path.n == 0) return rc(RC_OK);
-  TRY(file_read_path((const char *)c->ca_cert_path.p, LIM_PEM_FILE, &in->cert_pem, e));
+  TRY(take_file("CERTCTL_CA_CERT_PATH", c->ca_cert_path, LIM_PEM_FILE, &in->cert_pem, e));
   if (!buf_grow(&in->key_pem, KEY_FILE_MAX)) return err_set(e, RC_NOMEM, "key_file", NULL, "out of memory");
   in->key_pem.n = 0; /* room for all of it at once: growing would leave copies behind */
-  return file_read_path((const char *)c->ca_key_path.p, KEY_FILE_MAX, &in->key_pem, e);
+  return take_file("CERTCTL_CA_KEY_PATH", c->ca_key_path, KEY_FILE_MAX, &in->key_pem, e);
 }
 
 static MUST rc_t confine(const conf_t *c, err_t *e)
@@ -131,7 +139,9 @@ static MUST rc_t open_signer(const conf_t *c, const dir_t *d, inputs_t *in, sign
       .time = &timesrc_system,
       .rng = &rng_system,
   };
-  return signer_open(&setup, ret, e);
+  rc_t r = signer_open(&setup, ret, e);
+  if (!rc_ok(r) && setup.ceiling.n > 0 && slice_starts(slice_str(e->reason), S("json_"))) e->field = "CERTCTL_CA_CEILING_FILE";
+  return r;
 }
 
 static int serve(const conf_t *c, int argc, char **argv)
@@ -154,7 +164,7 @@ static int serve(const conf_t *c, int argc, char **argv)
   if (!rc_ok(r)) {
     signer_free(s);
     log_err(LOG_ERROR, "signer does not start", &e);
-    return refuse("cannot start", &e);
+    return 1;
   }
   r = signer_serve(s, LINK_SIGNER, &e);
   if (!rc_ok(r)) log_err(LOG_ERROR, "signer stops", &e);

@@ -542,6 +542,8 @@ rc_t auth_start(const core_t *core, auth_t **ret, err_t *e)
     auth_free(au);
     return got;
   }
+  if (slice_is(core->conf->auth_type, "none"))
+    log_line(LOG_WARN, "everybody is the demo administrator", log_c("setting", "CERTCTL_AUTH_TYPE"));
   *ret = au;
   return rc(RC_OK);
 }

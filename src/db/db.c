@@ -72,6 +72,8 @@ rc_t db_open(const db_options_t *o, db_t **ret, err_t *e)
   if (rc_ok(r)) r = pool_init(&db->pool, o->max_conns > 1 ? o->max_conns - 1 : 1);
   if (rc_ok(r)) r = o->read_only ? open_checking(db, e) : open_writing(db, o->demo_seed, e);
   if (!rc_ok(r)) {
+    /* The path says more than the engine's words, which the text has already. */
+    if (rc_is(r, RC_IO) && e && db->path) err_value(e, db->path, strlen(db->path));
     db_close(db);
     return r;
   }
