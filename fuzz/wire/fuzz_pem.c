@@ -23,8 +23,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CHECK(rc_ok(pem_parse(a, buf_slice(&b), &again, NULL)));
     CHECK(again.n == certs && again.nproblems == 0);
   }
-  secret_t s = {0};
-  if (rc_ok(pem_secret(in, "EC PRIVATE KEY", &s, NULL))) secret_fini(&s);
   arena_free(a);
   return 0;
 }

@@ -5,18 +5,17 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-static void check_target(arena_t *a, slice_t s)
+static void check_text(arena_t *a, slice_t s)
 {
-  slice_t path, query, name, value;
-  url_path_t parts;
-  url_target_split(s, &path, &query);
-  if (rc_ok(url_path_parse(a, path, &parts, NULL)))
-    for (size_t i = 0; i < parts.n; i++) {
-      BUF_SCOPED buf_t b = buf_heap(1 << 20);
-      url_encode(&b, parts.v[i]);
-      CHECK(slice_utf8(parts.v[i]) && rc_ok(url_decode(a, buf_slice(&b), true, &value)) && slice_eq(value, parts.v[i]));
-    }
-  while (rc_ok(url_query_next(a, &query, &name, &value))) CHECK(slice_utf8(name) && slice_utf8(value));
+  slice_t text, back;
+  for (int form = 0; form < 2; form++) {
+    if (!rc_ok(url_decode(a, s, form, &text))) continue;
+    BUF_SCOPED buf_t b = buf_heap(1 << 20);
+    url_encode(&b, text);
+    CHECK(slice_utf8(text) && rc_ok(url_decode(a, buf_slice(&b), form, &back)) && slice_eq(back, text));
+  }
+  slice_t value = {NULL, 0};
+  if (rc_ok(url_query(a, s, "a", &value))) CHECK(slice_utf8(value));
 }
 
 static void check_base(slice_t s)
@@ -34,22 +33,20 @@ static void check_base(slice_t s)
 static void check_ip(slice_t s)
 {
   ip_t ip, again;
-  cidr_t c, c2;
-  char text[CIDR_TEXT_MAX];
+  cidr_t c;
+  char text[IP_TEXT_MAX];
   if (rc_ok(ip_parse(s, &ip))) {
     ip_format(&ip, text);
     CHECK(rc_ok(ip_parse(slice_str(text), &again)) && ip_eq(&ip, &again));
   }
-  if (!rc_ok(cidr_parse(s, &c))) return;
-  cidr_format(&c, text);
-  CHECK(rc_ok(cidr_parse(slice_str(text), &c2)) && ip_eq(&c.ip, &c2.ip) && c.bits == c2.bits && cidr_contains(&c, &c.ip));
+  if (rc_ok(cidr_parse(s, &c))) CHECK(c.bits <= 8 * c.ip.n && cidr_contains(&c, &c.ip));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
   ARENA_SCOPED arena_t *a = arena_new(1 << 20);
   CHECK(a);
-  check_target(a, slice_of(data, n));
+  check_text(a, slice_of(data, n));
   check_base(slice_of(data, n));
   check_ip(slice_of(data, n));
   return 0;

@@ -6,7 +6,7 @@ static const char alphabet_url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqr
 void base64_encode(buf_t *b, base64_form_t form, slice_t s)
 {
   const char *alphabet = form == BASE64_URL ? alphabet_url : alphabet_std;
-  size_t tail = s.n % 3, n = base64_encoded(s.n);
+  size_t tail = s.n % 3, n = (s.n + 2) / 3 * 4;
   if (form == BASE64_URL && tail) n -= 3 - tail;
   uint8_t *o = n ? buf_grow(b, n) : NULL;
   if (!o) return;

@@ -14,9 +14,6 @@ typedef enum base64_form {
   BASE64_WS   /* BASE64_STD with blanks, tabs and line ends anywhere (RFC 7468 2) */
 } base64_form_t;
 
-/* Characters that n octets need, padding included. */
-static inline size_t base64_encoded(size_t n) { return (n + 2) / 3 * 4; }
-
 /* Most octets that n characters can hold. */
 static inline size_t base64_decoded_max(size_t n) { return n / 4 * 3 + 3; }
 

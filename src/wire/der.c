@@ -90,26 +90,11 @@ bool der_enter(der_t *r, uint8_t tag)
   return expect(r, tag, &h) && push(r, h.body, h.body + h.n);
 }
 
-bool der_enter_bits(der_t *r)
-{
-  header_t h;
-  if (!expect(r, DER_BITS, &h)) return false;
-  if (h.n == 0 || h.body[0] != 0) return syntax(r, "der_bits", "is not a whole number of octets"), false;
-  return push(r, h.body + 1, h.body + h.n);
-}
-
 void der_leave(der_t *r)
 {
   if (r->code != 0) return;
   if (r->p != r->end) syntax(r, "der_trailing", "has trailing bytes");
   else r->end = r->ends[--r->depth];
-}
-
-void der_leave_rest(der_t *r)
-{
-  if (r->code != 0) return;
-  r->p = r->end;
-  r->end = r->ends[--r->depth];
 }
 
 slice_t der_get(der_t *r, uint8_t tag)
@@ -141,6 +126,14 @@ slice_t der_any(der_t *r, uint8_t *ret_tag)
   return slice_of(h.body, h.n);
 }
 
+/* The value at `at`, which was read whole, breaks a rule of its type. Returns nothing, for `return`. */
+static slice_t refuse(der_t *r, const uint8_t *at, int32_t code, const char *reason, const char *text)
+{
+  if (r->code == 0) r->p = at;
+  der_fail(r, code, reason, text);
+  return (slice_t){NULL, 0};
+}
+
 /* X.690 8.3.2: the first nine bits are not all alike. */
 static const char *integer_fault(slice_t v)
 {
@@ -156,9 +149,7 @@ slice_t der_integer(der_t *r)
   if (r->code != 0) return v;
   const char *fault = integer_fault(v);
   if (!fault) return v;
-  r->p = at;
-  syntax(r, fault, v.n ? "is an integer that is not minimal" : "is an integer without content");
-  return (slice_t){NULL, 0};
+  return refuse(r, at, RC_SYNTAX, fault, v.n ? "is an integer that is not minimal" : "is an integer without content");
 }
 
 slice_t der_unsigned(der_t *r)
@@ -166,11 +157,7 @@ slice_t der_unsigned(der_t *r)
   const uint8_t *at = r->p;
   slice_t v = der_integer(r);
   if (!v.p) return v;
-  if (v.p[0] >= 0x80) {
-    r->p = at;
-    der_fail(r, RC_INVALID, "der_integer_negative", "is negative");
-    return (slice_t){NULL, 0};
-  }
+  if (v.p[0] >= 0x80) return refuse(r, at, RC_INVALID, "der_integer_negative", "is negative");
   return v.n > 1 && v.p[0] == 0 ? slice_of(v.p + 1, v.n - 1) : v;
 }
 
@@ -182,8 +169,7 @@ uint32_t der_small(der_t *r, uint32_t max)
   uint64_t n = 0;
   for (size_t i = 0; i < v.n && i < 5; i++) n = n << 8 | v.p[i];
   if (v.n <= 4 && n <= max) return (uint32_t)n;
-  r->p = at;
-  der_fail(r, RC_INVALID, "der_integer_range", "is out of range");
+  (void)refuse(r, at, RC_INVALID, "der_integer_range", "is out of range");
   return 0;
 }
 
@@ -193,18 +179,8 @@ bool der_bool(der_t *r)
   slice_t v = der_get(r, DER_BOOLEAN);
   if (r->code != 0) return false;
   if (v.n == 1 && (v.p[0] == 0 || v.p[0] == 0xff)) return v.p[0] != 0;
-  r->p = at;
-  syntax(r, "der_boolean", "is a boolean other than 00 and FF");
+  (void)refuse(r, at, RC_SYNTAX, "der_boolean", "is a boolean other than 00 and FF");
   return false;
-}
-
-void der_null(der_t *r)
-{
-  const uint8_t *at = r->p;
-  slice_t v = der_get(r, DER_NULL);
-  if (r->code != 0 || v.n == 0) return;
-  r->p = at;
-  syntax(r, "der_null", "is a NULL with content");
 }
 
 bool der_oid_valid(slice_t v)
@@ -223,9 +199,7 @@ slice_t der_oid(der_t *r)
   const uint8_t *at = r->p;
   slice_t v = der_get(r, DER_OID);
   if (r->code != 0 || der_oid_valid(v)) return v;
-  r->p = at;
-  syntax(r, "der_oid", "is a malformed object identifier");
-  return (slice_t){NULL, 0};
+  return refuse(r, at, RC_SYNTAX, "der_oid", "is a malformed object identifier");
 }
 
 /* X.690 8.6.2.2, 11.2.1: count of unused bits at most 7, none without octets, and those bits zero. */
@@ -241,11 +215,8 @@ slice_t der_bits(der_t *r, unsigned *ret_unused)
   const uint8_t *at = r->p;
   slice_t v = der_get(r, DER_BITS);
   if (r->code != 0) return v;
-  if (!der_bits_valid(v) || (!ret_unused && v.p[0] != 0)) {
-    r->p = at;
-    syntax(r, "der_bits", "is a bit string with wrong padding");
-    return (slice_t){NULL, 0};
-  }
+  if (!der_bits_valid(v) || (!ret_unused && v.p[0] != 0))
+    return refuse(r, at, RC_SYNTAX, "der_bits", "is a bit string with wrong padding");
   if (ret_unused) *ret_unused = v.p[0];
   return slice_of(v.p + 1, v.n - 1);
 }
@@ -274,11 +245,9 @@ us_t der_time(der_t *r, uint8_t *ret_tag)
   slice_t v = der_any(r, &tag);
   if (r->code != 0) return t;
   if (tag != DER_UTC_TIME && tag != DER_GENERALIZED_TIME) {
-    r->p = at;
-    syntax(r, "der_tag", "has an unexpected tag");
+    (void)refuse(r, at, RC_SYNTAX, "der_tag", "has an unexpected tag");
   } else if (!time_parse(tag, v, &t)) {
-    r->p = at;
-    syntax(r, "der_time", "is not a time as RFC 5280 4.1.2.5 wants it");
+    (void)refuse(r, at, RC_SYNTAX, "der_time", "is not a time as RFC 5280 4.1.2.5 wants it");
   } else if (ret_tag) {
     *ret_tag = tag;
   }
@@ -323,14 +292,6 @@ rc_t der_end(der_t *r, err_t *e)
 /* Universal types that X.509 structures use: bit i is type number i. Not EXTERNAL, REAL, EMBEDDED PDV and the like. */
 enum { TYPES_KNOWN = 0x5fdf147e };
 
-/* Content of the next value, which the rule of its type has refused at `at`. */
-static void refuse_at(der_t *r, const uint8_t *at, const char *reason, const char *text)
-{
-  if (r->code != 0) return;
-  r->p = at;
-  syntax(r, reason, text);
-}
-
 /* One primitive value of any type: what its tag says about its content. */
 static void check_value(der_t *r)
 {
@@ -341,7 +302,9 @@ static void check_value(der_t *r)
   switch (tag) {
   case DER_BOOLEAN: (void)der_bool(r); return;
   case DER_INTEGER: (void)der_integer(r); return;
-  case DER_NULL: der_null(r); return;
+  case DER_NULL:
+    if (der_any(r, &tag).n) (void)refuse(r, at, RC_SYNTAX, "der_null", "is a NULL with content");
+    return;
   case DER_OID: (void)der_oid(r); return;
   case DER_BITS: (void)der_bits(r, &unused); return;
   case DER_UTC_TIME:
@@ -349,9 +312,10 @@ static void check_value(der_t *r)
   default: v = der_any(r, &tag); break;
   }
   size_t width = tag == DER_BMP ? 2 : tag == DER_UNIVERSAL ? 4 : 1;
-  if (v.n % width) refuse_at(r, at, "der_string", "is a string whose length is no multiple of its characters");
+  if (v.n % width)
+    (void)refuse(r, at, RC_SYNTAX, "der_string", "is a string whose length is no multiple of its characters");
   if (tag == DER_ENUMERATED && integer_fault(v))
-    refuse_at(r, at, "der_integer_not_minimal", "is an enumeration that is not minimal");
+    (void)refuse(r, at, RC_SYNTAX, "der_integer_not_minimal", "is an enumeration that is not minimal");
 }
 
 /* X.690 8.9.1, 8.11.1, 10.2: SEQUENCE and SET are constructed, all else of the universal class is primitive. */
@@ -496,30 +460,4 @@ void der_put_time(buf_t *b, us_t t)
   p = digits(p, c.minute, 2);
   p = digits(p, c.second, 2);
   *p = 'Z';
-}
-
-enum { SORT_MAX = 32 };
-
-void der_sort_set(buf_t *b, size_t mark)
-{
-  if (b->code != 0) return;
-  slice_t v[SORT_MAX], set = slice_of(b->p + mark + 2, b->n - mark - 2);
-  size_t n = 0;
-  der_t r;
-  der_init(&r, set);
-  while (der_more(&r) && n < SORT_MAX) {
-    slice_t one = der_raw(&r, 0);
-    size_t i = n++;
-    for (; i > 0 && set_order(v[i - 1], one) > 0; i--) v[i] = v[i - 1];
-    v[i] = one;
-  }
-  /* More members than fit is a caller's bug: fail the buffer rather than emit an unsorted set. */
-  if (!der_ok(&r) || der_more(&r)) {
-    b->code = RC_FULL;
-    return;
-  }
-  BUF_SCOPED buf_t sorted = buf_heap(set.n);
-  for (size_t i = 0; i < n; i++) buf_put(&sorted, v[i]);
-  if (sorted.code != 0) b->code = sorted.code;
-  else if (set.n) memcpy(b->p + mark + 2, sorted.p, set.n);
 }

@@ -34,7 +34,6 @@ enum der_tag {
   DER_IA5 = 0x16,
   DER_UTC_TIME = 0x17,
   DER_GENERALIZED_TIME = 0x18,
-  DER_VISIBLE = 0x1a,
   DER_UNIVERSAL = 0x1c,
   DER_BMP = 0x1e,
   DER_SEQUENCE = 0x30,
@@ -81,14 +80,8 @@ void der_fail(der_t *r, int32_t code, const char *reason, const char *text);
 /* Enters the next value, which must have this tag (OCTET STRING allowed: values wrapped in one). False after a failure. */
 bool der_enter(der_t *r, uint8_t tag);
 
-/* Enters a BIT STRING that wraps DER: no unused bits. */
-bool der_enter_bits(der_t *r);
-
 /* Leaves the innermost value; "der_trailing" when it has bytes left. */
 void der_leave(der_t *r);
-
-/* Leaves the innermost value and skips what is left of it. */
-void der_leave_rest(der_t *r);
 
 /* Content of the next value, which must have this tag. Empty after a failure. */
 slice_t der_get(der_t *r, uint8_t tag);
@@ -110,9 +103,6 @@ uint32_t der_small(der_t *r, uint32_t max);
 
 /* BOOLEAN. */
 bool der_bool(der_t *r);
-
-/* NULL. */
-void der_null(der_t *r);
 
 /* OBJECT IDENTIFIER: content octets, checked (X.690 8.19.2). */
 slice_t der_oid(der_t *r);
@@ -180,8 +170,5 @@ static inline void der_put_octets(buf_t *b, slice_t v) { der_put(b, DER_OCTETS, 
 
 /* UTCTime for 1950 to 2049, else GeneralizedTime (RFC 5280 4.1.2.5); fractions are dropped. */
 void der_put_time(buf_t *b, us_t t);
-
-/* Sorts the members of a SET OF opened at `mark` and not yet closed (X.690 11.6); at most 32. */
-void der_sort_set(buf_t *b, size_t mark);
 
 #endif

@@ -512,14 +512,6 @@ slice_t http1_header(const http1_head_t *head, const char *name)
   return (slice_t){NULL, 0};
 }
 
-size_t http1_header_count(const http1_head_t *head, const char *name)
-{
-  size_t n = 0;
-  slice_t want = slice_str(name);
-  for (size_t i = 0; i < head->nfields; i++) n += slice_ieq(head->fields[i].name, want);
-  return n;
-}
-
 const char *http1_reason(int status)
 {
   static const struct {

@@ -70,9 +70,6 @@ int http1_status(const err_t *e);
 /* First field of this name in any case; {NULL, 0} when absent. */
 slice_t http1_header(const http1_head_t *head, const char *name);
 
-/* How many fields have this name. */
-size_t http1_header_count(const http1_head_t *head, const char *name);
-
 /* Decoder of a chunked body (RFC 9112 7.1); {0} is a new one. */
 typedef struct http1_chunks {
   uint8_t state;

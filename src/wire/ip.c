@@ -170,12 +170,6 @@ rc_t cidr_parse(slice_t s, cidr_t *ret)
   return rc(RC_OK);
 }
 
-size_t cidr_format(const cidr_t *c, char out[CIDR_TEXT_MAX])
-{
-  size_t n = ip_format(&c->ip, out);
-  return n + (size_t)snprintf(out + n, CIDR_TEXT_MAX - n, "/%u", c->bits);
-}
-
 bool cidr_contains(const cidr_t *c, const ip_t *ip)
 {
   if (c->ip.n != ip->n) return false;

@@ -18,7 +18,7 @@ typedef struct cidr {
   uint8_t bits;
 } cidr_t;
 
-enum { IP_TEXT_MAX = 46, CIDR_TEXT_MAX = 50 };
+enum { IP_TEXT_MAX = 46 };
 
 /* RC_SYNTAX for anything that is not exactly one address. */
 MUST rc_t ip_parse(slice_t s, ip_t *ret);
@@ -28,8 +28,6 @@ size_t ip_format(const ip_t *ip, char out[IP_TEXT_MAX]);
 
 /* "address/bits"; RC_INVALID when bits behind the prefix are set, RC_SYNTAX otherwise. */
 MUST rc_t cidr_parse(slice_t s, cidr_t *ret);
-
-size_t cidr_format(const cidr_t *c, char out[CIDR_TEXT_MAX]);
 
 /* Same family and inside the prefix. */
 bool cidr_contains(const cidr_t *c, const ip_t *ip);

@@ -159,7 +159,6 @@ rc_t json_parse_object(arena_t *a, slice_t text, json_doc_t *ret, err_t *e)
   return rc(RC_OK);
 }
 
-
 json_kind_t json_kind(const json_t *node)
 {
   static const json_kind_t kinds[] = {
@@ -173,20 +172,6 @@ bool json_as_text(const json_t *node, slice_t *ret)
 {
   if (json_kind(node) != JK_TEXT) return false;
   *ret = slice_of(json_string_value(node), json_string_length(node));
-  return true;
-}
-
-bool json_as_i64(const json_t *node, int64_t *ret)
-{
-  if (json_kind(node) != JK_INT) return false;
-  *ret = json_integer_value(node);
-  return true;
-}
-
-bool json_as_bool(const json_t *node, bool *ret)
-{
-  if (json_kind(node) != JK_BOOL) return false;
-  *ret = json_is_true(node);
   return true;
 }
 
@@ -245,13 +230,15 @@ static MUST rc_t take_text(const json_t *v, const char *field, slice_t *ret, err
 
 static MUST rc_t take_bool(const json_t *v, const char *field, bool *ret, err_t *e)
 {
-  return json_as_bool(v, ret) ? rc(RC_OK) : wrong_type(e, field, "must be true or false");
+  if (json_kind(v) != JK_BOOL) return wrong_type(e, field, "must be true or false");
+  *ret = json_is_true(v);
+  return rc(RC_OK);
 }
 
 static MUST rc_t take_i64(const json_t *v, const char *field, int64_t min, int64_t max, int64_t *ret, err_t *e)
 {
-  int64_t i;
-  if (!json_as_i64(v, &i)) return wrong_type(e, field, "must be a whole number");
+  if (json_kind(v) != JK_INT) return wrong_type(e, field, "must be a whole number");
+  int64_t i = json_integer_value(v);
   if (i < min) return err_limit(e, RC_INVALID, "json_range", field, "must be at least {limit}", min);
   if (i > max) return err_limit(e, RC_INVALID, "json_range", field, "must be {limit} or less", max);
   *ret = i;

@@ -62,8 +62,6 @@ bool json_next(const json_t *obj, json_iter_t *it, slice_t *ret_key, const json_
 typedef enum json_kind { JK_NULL, JK_OBJECT, JK_ARRAY, JK_TEXT, JK_INT, JK_REAL, JK_BOOL } json_kind_t;
 json_kind_t json_kind(const json_t *node);
 bool json_as_text(const json_t *node, slice_t *ret); /* *ret set when true */
-bool json_as_i64(const json_t *node, int64_t *ret);
-bool json_as_bool(const json_t *node, bool *ret);
 
 /* Writes a node compactly: no blanks, keys in their order, texts escaped as json_out does. */
 void json_emit(const json_t *node, buf_t *b);

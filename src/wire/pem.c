@@ -81,7 +81,6 @@ static const struct {
   {"X.509 CERTIFICATE", PEM_CERT},
   {"CERTIFICATE REQUEST", PEM_CSR},
   {"NEW CERTIFICATE REQUEST", PEM_CSR},
-  {"X509 CRL", PEM_CRL},
 };
 
 static pem_kind_t kind_of(slice_t label)
@@ -233,31 +232,6 @@ rc_t pem_one(arena_t *a, slice_t text, pem_kind_t kind, slice_t *ret_der, err_t 
   if (!hit) return err_set(e, RC_SYNTAX, "pem_missing", NULL, "has no PEM block of the expected kind");
   *ret_der = hit->der;
   return rc(RC_OK);
-}
-
-rc_t pem_secret(slice_t text, const char *label, secret_t *ret, err_t *e)
-{
-  for (size_t at = find(text, 0, BEGIN_MARK); at < text.n;) {
-    span_t s = {.begin = at};
-    read_span(text, &s);
-    at = find(text, s.next, BEGIN_MARK);
-    if (!slice_is(s.label, label)) continue;
-    if (s.reason) return err_set(e, RC_SYNTAX, s.reason, NULL, s.text);
-    if (find(s.body, 0, S("ENCRYPTED")) < s.body.n)
-      return err_set(e, RC_INVALID, "pem_encrypted", NULL, "is an encrypted key");
-    secret_t out;
-    size_t cap = base64_decoded_max(s.body.n), n = 0;
-    if (!rc_ok(secret_alloc(&out, cap))) return err_set(e, RC_NOMEM, "memory", NULL, "needs more memory than it may have");
-    rc_t r = base64_decode(BASE64_WS, skip_headers(s.body), out.p, cap, &n);
-    if (!rc_ok(r) || n == 0) {
-      secret_fini(&out);
-      return err_set(e, RC_SYNTAX, "pem_base64", NULL, "is not base64");
-    }
-    out.n = n;
-    *ret = out;
-    return rc(RC_OK);
-  }
-  return err_set(e, RC_NOTFOUND, "pem_missing", NULL, "has no PEM block of the expected kind");
 }
 
 enum { PEM_COLUMNS_BYTES = 48 }; /* 64 characters (RFC 7468 2) */

@@ -4,20 +4,18 @@
  * the others. Blocks live in the caller's arena.
  *
  * Private keys are listed but never decoded here, so that a scan of files cannot come to
- * hold one; pem_secret reads them into secret memory.
+ * hold one; crypto/key.h reads them.
  */
 #ifndef WIRE_PEM_H
 #define WIRE_PEM_H
 
 #include "base/buf.h"
 #include "base/limits.h"
-#include "base/secret.h"
 
 typedef enum pem_kind {
   PEM_OTHER,
   PEM_CERT, /* CERTIFICATE, and the old X509 CERTIFICATE, X.509 CERTIFICATE */
   PEM_CSR,  /* CERTIFICATE REQUEST, NEW CERTIFICATE REQUEST */
-  PEM_CRL,  /* X509 CRL */
   PEM_KEY   /* every "… PRIVATE KEY" */
 } pem_kind_t;
 
@@ -55,13 +53,6 @@ MUST rc_t pem_parse(arena_t *a, slice_t text, pem_file_t *ret, err_t *e);
  * RC_SYNTAX: "pem_missing", "pem_many", or the reason of the problem that lost the block.
  */
 MUST rc_t pem_one(arena_t *a, slice_t text, pem_kind_t kind, slice_t *ret_der, err_t *e);
-
-/*
- * First block with this label ("EC PRIVATE KEY") into secret memory; the caller releases it.
- * RC_NOTFOUND "pem_missing", RC_SYNTAX "pem_base64" or "pem_no_end", RC_INVALID
- * "pem_encrypted", RC_NOMEM.
- */
-MUST rc_t pem_secret(slice_t text, const char *label, secret_t *ret, err_t *e);
 
 /* Appends one block, 64 columns, LF. */
 void pem_emit(buf_t *b, const char *label, slice_t der);

@@ -49,32 +49,8 @@ rc_t url_decode(arena_t *a, slice_t s, bool form, slice_t *ret)
   return rc(RC_OK);
 }
 
-void url_target_split(slice_t target, slice_t *ret_path, slice_t *ret_query)
-{
-  size_t q = slice_find(target, '?');
-  *ret_path = slice_sub(target, 0, q);
-  *ret_query = q < target.n ? slice_sub(target, q + 1, target.n - q - 1) : (slice_t){NULL, 0};
-}
-
-rc_t url_path_parse(arena_t *a, slice_t path, url_path_t *ret, err_t *e)
-{
-  if (path.n == 0 || path.p[0] != '/')
-    return err_set(e, RC_SYNTAX, "url_path", NULL, "the path does not begin with a slash");
-  url_path_t out = {0};
-  slice_t rest = slice_sub(path, 1, path.n - 1), part;
-  while (path.n > 1 && slice_split(&rest, '/', &part)) {
-    if (out.n == URL_SEGMENTS_MAX)
-      return err_limit(e, RC_FULL, "url_segments", NULL, "the path has more than {limit} segments", URL_SEGMENTS_MAX);
-    rc_t r = url_decode(a, part, false, &out.v[out.n]);
-    if (rc_is(r, RC_NOMEM)) return err_set(e, RC_NOMEM, "url_memory", NULL, "the path needs too much memory");
-    if (!rc_ok(r)) return err_set(e, RC_SYNTAX, "url_escape", NULL, "the path has a bad percent escape");
-    out.n++;
-  }
-  *ret = out;
-  return rc(RC_OK);
-}
-
-rc_t url_query_next(arena_t *a, slice_t *query, slice_t *ret_name, slice_t *ret_value)
+/* Next "name=value" of *query, decoded. RC_NOTFOUND at the end; empty parts are skipped. */
+static MUST rc_t query_next(arena_t *a, slice_t *query, slice_t *ret_name, slice_t *ret_value)
 {
   slice_t part, name, value;
   do
@@ -92,7 +68,7 @@ rc_t url_query(arena_t *a, slice_t query, const char *name, slice_t *ret)
 {
   slice_t n, v;
   while (query.p) {
-    rc_t r = url_query_next(a, &query, &n, &v);
+    rc_t r = query_next(a, &query, &n, &v);
     if (rc_is(r, RC_NOTFOUND)) break;
     TRY(r);
     if (!slice_is(n, name)) continue;

@@ -10,29 +10,8 @@
 #include "base/arena.h"
 #include "base/buf.h"
 
-enum { URL_SEGMENTS_MAX = 16 };
-
-typedef struct url_path {
-  slice_t v[URL_SEGMENTS_MAX]; /* decoded; an encoded slash is data here */
-  size_t n;
-} url_path_t;
-
-/*
- * Splits "/a/b%20c" (no query) at its slashes and decodes each segment; "/" is
- * no segment, a trailing slash an empty last one. Dot segments are not resolved.
- * Segments without escapes point into `path`, others into the arena. RC_SYNTAX,
- * RC_FULL above URL_SEGMENTS_MAX, RC_NOMEM.
- */
-MUST rc_t url_path_parse(arena_t *a, slice_t path, url_path_t *ret, err_t *e);
-
-/* Splits a request target at the first '?'. */
-void url_target_split(slice_t target, slice_t *ret_path, slice_t *ret_query);
-
 /* Decodes %XX, and '+' as a blank when `form`. RC_SYNTAX, RC_NOMEM. */
 MUST rc_t url_decode(arena_t *a, slice_t s, bool form, slice_t *ret);
-
-/* Next "name=value" of *query, decoded. RC_NOTFOUND at the end; empty parts are skipped. */
-MUST rc_t url_query_next(arena_t *a, slice_t *query, slice_t *ret_name, slice_t *ret_value);
 
 /*
  * First value of `name`; absent: RC_OK and *ret untouched, so the caller

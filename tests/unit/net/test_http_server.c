@@ -269,7 +269,9 @@ static void test_headers(void **state)
     say(&p, requests[i]);
     answer_t a ANSWER_SCOPED = hear(&p, HTTP1_GET);
     for (size_t k = 0; k < COUNT_OF(names); k++) {
-      if (http1_header_count(&a.head, names[k]) != 1) fail_msg("%s is not there once", names[k]);
+      size_t n = 0;
+      for (size_t f = 0; f < a.head.nfields; f++) n += slice_ieq(a.head.fields[f].name, slice_str(names[k]));
+      if (n != 1) fail_msg("%s is there %zu times", names[k], n);
     }
     slice_t id = http1_header(&a.head, "x-request-id");
     assert_int_equal(id.n, UUID_LEN);

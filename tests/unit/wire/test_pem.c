@@ -137,22 +137,6 @@ static void test_one(void **state)
   }
 }
 
-static void test_secret(void **state)
-{
-  (void)state;
-  err_t e = {0};
-  SECRET_SCOPED secret_t s = {0};
-  const slice_t text = S(CERT("QQ==") "-----BEGIN EC PRIVATE KEY-----\nQUJD\n-----END EC PRIVATE KEY-----\n");
-  assert_true(rc_ok(pem_secret(text, "EC PRIVATE KEY", &s, &e)));
-  assert_true(slice_eq(slice_of(s.p, s.n), S("ABC")));
-  secret_t none = {0};
-  assert_true(rc_is(pem_secret(text, "PRIVATE KEY", &none, &e), RC_NOTFOUND));
-  assert_true(rc_is(pem_secret(S("-----BEGIN K-----\nProc-Type: 4,ENCRYPTED\n\nQUJD\n-----END K-----\n"), "K", &none, &e), RC_INVALID));
-  assert_string_equal(e.reason, "pem_encrypted");
-  assert_true(rc_is(pem_secret(S("-----BEGIN K-----\n*\n-----END K-----\n"), "K", &none, &e), RC_SYNTAX));
-  assert_null(none.p);
-}
-
 static void test_emitted(void **state)
 {
   (void)state;
@@ -176,7 +160,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_files), cmocka_unit_test(test_utf16),  cmocka_unit_test(test_limits),
-    cmocka_unit_test(test_one),   cmocka_unit_test(test_secret), cmocka_unit_test(test_emitted),
+    cmocka_unit_test(test_one),   cmocka_unit_test(test_emitted),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

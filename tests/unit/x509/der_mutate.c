@@ -130,7 +130,7 @@ static void put_odd_value(const rng_t *rng, buf_t *b)
     {DER_UTF8, "\xf4\x90\x80\x80", 4},     {DER_UTF8, "", 0},                        {DER_UTF8, "a\0b", 3},
     {DER_BMP, "\x00\xe9", 2},              {DER_BMP, "\x00", 1},                     {DER_BMP, "\xd8\x00\xdc\x00", 4},
     {DER_UNIVERSAL, "\x00\x01\xf6\x00", 4}, {DER_UNIVERSAL, "\x00\x11\x00\x00", 4},  {DER_PRINTABLE, "a*b", 3},
-    {DER_T61, "\xe9", 1},                  {DER_IA5, "\xe9", 1},                     {DER_VISIBLE, "a", 1},
+    {DER_T61, "\xe9", 1},                  {DER_IA5, "\xe9", 1},                     {0x1a /* VisibleString */, "a", 1},
     {0x12, "12", 2},                       {DER_SEQUENCE, "", 0},                    {DER_SET, "", 0},
     {DER_CTX(2), "*.example.test", 14},    {DER_CTX(2), "", 0},                      {DER_CTX(7), "\x7f\0\0\1", 4},
     {DER_CTX(7), "\x7f\0\0", 3},           {DER_CTX(1), "a@example.test", 14},       {DER_CTX(6), "urn:x:y", 7},
