@@ -46,10 +46,13 @@ join agents a on a.id = t.agent_id where t.id = any (:ids) order by t.agent_id, 
 
 -- name: issue_context
 -- :id text
+-- :agent text
 -- All that an issuance needs to know of a certificate, in one read.
 select c.common_name, c.sans, c.status, c.issuer_id, i.enabled, i.type, i.config,
        p.id, p.enabled, p.max_ttl_seconds, p.allowed_key_algorithms, p.allowed_ekus, p.must_staple,
-       r.max_retries, r.retry_interval_seconds
+       r.max_retries, r.retry_interval_seconds,
+       exists (select 1 from certificate_target_mappings m where m.certificate_id = c.id),
+       exists (select 1 from agents a where a.id = :agent)
 from managed_certificates c
 join issuers i on i.id = c.issuer_id
 join renewal_policies r on r.id = c.renewal_policy_id

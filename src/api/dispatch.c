@@ -104,12 +104,18 @@ static rc_t etag(request_t *rq, char out[67], err_t *e)
   db_read_t *db;
   TRY(request_db(rq, &db, e));
   TRY(db_stamp(db, tables, n, &stamp, e));
-  slice_t text = arena_printf(rq->a, "%s\n%s\n%.*s\n%llx.%llx\n%llu\n%lld", version_text(), rq->route->path,
-                              SLICE_ARG(rq->query), (unsigned long long)rq->actor->global.bits[0],
-                              (unsigned long long)rq->actor->global.bits[1], (unsigned long long)stamp,
-                              (long long)rq->app->started.us);
-  if (!text.p) return rc(RC_NOMEM);
-  sha256_hex(text, hex);
+  const struct {
+    uint64_t bits[2], stamp;
+    int64_t started;
+  } fixed = {{rq->actor->global.bits[0], rq->actor->global.bits[1]}, stamp, rq->app->started.us};
+  buf_t text = buf_on(rq->a, LIM_HTTP_TARGET + 256);
+  buf_puts(&text, version_text());
+  buf_puts(&text, rq->route->path);
+  buf_byte(&text, '?');
+  buf_put(&text, rq->query);
+  buf_put(&text, slice_of(&fixed, sizeof fixed));
+  TRY(buf_rc(&text));
+  sha256_hex(buf_slice(&text), hex);
   out[0] = '"';
   memcpy(out + 1, hex, 64);
   memcpy(out + 65, "\"", 2);
@@ -133,7 +139,9 @@ static rc_t unchanged(request_t *rq, reply_t *rp, bool *ret, err_t *e)
 {
   char tag[67];
   TRY(etag(rq, tag, e));
-  buf_printf(&rp->headers, "ETag: %s\r\nCache-Control: private, no-cache\r\n", tag);
+  buf_puts(&rp->headers, "ETag: ");
+  buf_puts(&rp->headers, tag);
+  buf_puts(&rp->headers, "\r\nCache-Control: private, no-cache\r\n");
   *ret = none_match(http1_header(rq->http->head, "If-None-Match"), slice_str(tag));
   if (*ret) rp->status = 304;
   return rc(RC_OK);

@@ -25,11 +25,11 @@
   ROUTE(RM_DELETE, p "/{id}", name ".delete", rest_delete, .out = (resource), .audit = "delete", .help = "removes it, unless something uses it")
 
 const route_t routes[] = {
-  ROUTE(RM_GET, "/health", PERM_OPEN, system_health, .help = "alive; never asks the store"),
-  ROUTE(RM_GET, "/healthz", PERM_OPEN, system_health, .help = "as /health"),
+  ROUTE(RM_GET, "/health", PERM_OPEN, system_health, .on_loop = true, .help = "alive; never asks the store"),
+  ROUTE(RM_GET, "/healthz", PERM_OPEN, system_health, .on_loop = true, .help = "as /health"),
   ROUTE(RM_GET, "/ready", PERM_OPEN, system_ready, .help = "store and signer answer"),
-  ROUTE(RM_GET, V1 "/version", PERM_OPEN, system_version, .help = "build facts"),
-  ROUTE(RM_GET, V1 "/auth/info", PERM_OPEN, system_auth_info, .help = "how to authenticate"),
+  ROUTE(RM_GET, V1 "/version", PERM_OPEN, system_version, .on_loop = true, .help = "build facts"),
+  ROUTE(RM_GET, V1 "/auth/info", PERM_OPEN, system_auth_info, .on_loop = true, .help = "how to authenticate"),
   ROUTE(RM_GET, V1 "/openapi.json", PERM_OPEN, system_openapi, .arena_max = 2048 * KIB, .help = "this table as OpenAPI 3.1"),
   ROUTE(RM_GET, "/.well-known/pki/ca/{issuer_id}", PERM_OPEN, system_ca, .help = "CA certificate: PEM chain by Accept, else DER"),
 
@@ -97,24 +97,23 @@ const char *route_method_name(route_method_t m)
   return names[m];
 }
 
-/* Does the path fit the pattern? Placeholders take any one segment that is not empty. */
-static bool fits(slice_t pattern, slice_t path, slice_t *param, size_t *ret_n)
+/* Does the path fit the pattern? Placeholders take any one segment that is not empty. Asked of each row for each request. */
+static bool fits(const char *pattern, slice_t path, slice_t *param, size_t *ret_n)
 {
-  slice_t want, have;
-  size_t n = 0;
-  for (;;) {
-    bool more = slice_split(&pattern, '/', &want);
-    if (slice_split(&path, '/', &have) != more) return false;
-    if (!more) break;
-    if (want.n && want.p[0] == '{') {
-      if (have.n == 0 || n == ROUTE_PARAMS_MAX) return false;
-      param[n++] = have;
-    } else if (!slice_eq(want, have)) {
-      return false;
+  size_t n = 0, at = 0;
+  for (; *pattern; pattern++) {
+    if (*pattern != '{') {
+      if (at == path.n || path.p[at++] != (uint8_t)*pattern) return false;
+      continue;
     }
+    size_t from = at;
+    while (at < path.n && path.p[at] != '/') at++;
+    if (at == from || n == ROUTE_PARAMS_MAX) return false;
+    param[n++] = slice_sub(path, from, at - from);
+    while (pattern[1] != 0 && *pattern != '}') pattern++;
   }
   *ret_n = n;
-  return true;
+  return at == path.n;
 }
 
 static bool method_is(route_method_t m, int http1)
@@ -136,7 +135,7 @@ const route_t *route_find(int method, slice_t path, slice_t *ret_param, size_t *
   unsigned allow = 0;
   for (size_t i = 0; i < route_count; i++) {
     size_t n;
-    if (!fits(slice_str(routes[i].path), path, param, &n)) continue;
+    if (!fits(routes[i].path, path, param, &n)) continue;
     allow |= 1u << routes[i].method;
     if (!method_is(routes[i].method, method)) continue;
     /* A literal segment wins over a placeholder: /agents/retired is no agent. */

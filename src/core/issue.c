@@ -17,17 +17,17 @@
 /* Everything an issuance reads before it signs. */
 typedef struct context {
   certificate_t cert;
-  bool issuer_enabled, has_profile;
+  bool issuer_enabled, has_profile, has_targets, has_agent;
   slice_t issuer_type, issuer_config;
   profile_t profile;
   policy_t policy;
   job_t job;          /* id empty: none waits */
-  slice_t latest_csr; /* of this agent's newest version */
+  slice_t latest_pem; /* this agent's newest leaf with its chain */
 } context_t;
 
-static rc_t read_certificate(db_read_t *r, arena_t *a, context_t *x, err_t *e)
+static rc_t read_certificate(db_read_t *r, arena_t *a, slice_t agent, context_t *x, err_t *e)
 {
-  TRY(db_query(r, SQL(a, issue_context, .id = x->cert.id), e));
+  TRY(db_query(r, SQL(a, issue_context, .id = x->cert.id, .agent = agent), e));
   rc_t got = db_next(r, e);
   if (rc_is(got, RC_NOTFOUND)) return err_set(e, RC_NOTFOUND, "certificate", NULL, "Certificate not found");
   TRY(got);
@@ -49,10 +49,12 @@ static rc_t read_certificate(db_read_t *r, arena_t *a, context_t *x, err_t *e)
   }
   x->policy.max_retries = db_col_int(r, 13);
   x->policy.retry_interval_seconds = db_col_int(r, 14);
+  x->has_targets = db_col_bool(r, 15);
+  x->has_agent = db_col_bool(r, 16);
   return rc(RC_OK);
 }
 
-static rc_t read_job(db_read_t *r, arena_t *a, slice_t agent, context_t *x, err_t *e)
+static rc_t read_job(db_read_t *r, arena_t *a, slice_t agent, bool latest, context_t *x, err_t *e)
 {
   TRY(db_query(r, SQL(a, job_awaiting_csr, .certificate = x->cert.id, .agent = agent), e));
   rc_t got = db_next(r, e);
@@ -64,20 +66,23 @@ static rc_t read_job(db_read_t *r, arena_t *a, slice_t agent, context_t *x, err_
     return rc(RC_OK);
   }
   if (!rc_is(got, RC_NOTFOUND)) return got;
+  if (!latest) return rc(RC_OK);
   TRY(db_query(r, SQL(a, version_latest, .certificate = x->cert.id, .agent = agent), e));
   got = db_next(r, e);
   if (rc_is(got, RC_NOTFOUND)) return rc(RC_OK);
   TRY(got);
-  return db_col_text_dup(r, 4, a, &x->latest_csr);
+  return db_col_text_dup(r, 0, a, &x->latest_pem);
 }
 
-static rc_t context_read(const core_t *core, arena_t *a, slice_t certificate, slice_t agent, context_t *ret, err_t *e)
+/* `latest`: the newest CSR is read too when no job waits. */
+static rc_t context_read(const core_t *core, arena_t *a, slice_t certificate, slice_t agent, bool latest,
+                         context_t *ret, err_t *e)
 {
   DB_READ_SCOPED db_read_t *r = NULL;
   context_t x = {.cert.id = certificate};
   TRY(db_read_begin(core->db, &r, e));
-  TRY(read_certificate(r, a, &x, e));
-  TRY(read_job(r, a, agent, &x, e));
+  TRY(read_certificate(r, a, agent, &x, e));
+  TRY(read_job(r, a, agent, latest, &x, e));
   *ret = x;
   return rc(RC_OK);
 }
@@ -156,6 +161,7 @@ static rc_t order(const core_t *core, arena_t *a, const context_t *x, slice_t ag
 /* One command: job, version, certificate, deployment jobs, audit. */
 typedef struct commit {
   slice_t certificate, agent, job, csr_pem;
+  bool has_targets;
   int64_t job_attempts, max_attempts;
   const issue_result_t *result;
   const actor_t *who;
@@ -181,7 +187,8 @@ static rc_t commit(const core_t *core, arena_t *a, const commit_t *in, err_t *e)
               .key_size = leaf->key_size, .agent = in->agent.n ? in->agent : (slice_t){NULL, 0}),
           1);
   cmd_add(c, SQL(a, certificate_issued, .id = in->certificate, .at = now, .job = in->job), CMD_ANY_ROWS);
-  TRY(deploy_add_jobs(core, c, a, now, in->certificate, in->agent, in->max_attempts, &deployments, e));
+  if (in->has_targets)
+    TRY(deploy_add_jobs(core, c, a, now, in->certificate, in->agent, in->max_attempts, &deployments, e));
   char until[RFC3339_MAX];
   rfc3339_format(leaf->not_after, until);
   slice_t details = AUDIT_FACTS(a, fact_s("job_id", in->job), fact_s("agent_id", in->agent),
@@ -245,7 +252,8 @@ rc_t issue_csr(const core_t *core, arena_t *a, const csr_submission_t *in, err_t
   csr_t csr;
   issue_result_t result;
   err_t why = {0}, ignored = {0};
-  TRY(context_read(core, a, in->certificate_id, in->agent_id, &x, e));
+  TRY(context_read(core, a, in->certificate_id, in->agent_id, actor_is_agent(in->who), &x, e));
+  if (!x.has_agent) return err_set(e, RC_NOTFOUND, "agent", NULL, "Agent not found"); /* before anything is signed */
   rc_t got = csr_parse_pem(a, in->csr_pem, &csr, &why);
   if (rc_ok(got) && x.job.id.n == 0 && actor_is_agent(in->who) && answered_before(a, &x, &csr)) return rc(RC_OK);
   if (x.job.id.n == 0 && actor_is_agent(in->who))
@@ -262,6 +270,7 @@ rc_t issue_csr(const core_t *core, arena_t *a, const csr_submission_t *in, err_t
                &(commit_t){.certificate = x.cert.id,
                            .agent = in->agent_id,
                            .job = x.job.id,
+                           .has_targets = x.has_targets,
                            .job_attempts = x.job.attempts,
                            .max_attempts = x.policy.max_retries + 1,
                            .csr_pem = in->csr_pem,
@@ -344,7 +353,7 @@ static rc_t adopt_one(const core_t *core, arena_t *a, const record_entry_t *entr
   TRY(json_get_text(doc.root, "certificate", &certificate, e));
   TRY(json_get_text(doc.root, "agent", &agent, e));
   TRY(json_get_text(doc.root, "job", &job, e));
-  TRY(context_read(core, a, certificate, agent, &x, e));
+  TRY(context_read(core, a, certificate, agent, false, &x, e));
   if (!slice_eq(x.job.id, job)) job = (slice_t){NULL, 0};
   TRY(signer_ca_chain(core->signer, entry->issuer, a, &chain, e));
   buf_t pem = buf_on(a, 2 * (size_t)LIM_CERT_DER + chain.n);
@@ -356,6 +365,7 @@ static rc_t adopt_one(const core_t *core, arena_t *a, const record_entry_t *entr
              &(commit_t){.certificate = certificate,
                          .agent = agent,
                          .job = job,
+                         .has_targets = x.has_targets,
                          .job_attempts = x.job.attempts,
                          .max_attempts = x.policy.max_retries + 1,
                          .result = &result,

@@ -28,6 +28,7 @@ typedef struct route {
   uint32_t rows_max;             /* most rows it may read; 0 = ROUTE_ROWS */
   const char *audit;             /* action of the audit row, or NULL where nothing changes */
   const resource_t *in, *out;    /* request and reply schema; NULL = described in text */
+  bool on_loop;                  /* the handler only reads memory: it runs at once, without a worker */
   bool list;                     /* reply is the paged envelope of `out` */
   route_handler_t handler;
   const char *help;
