@@ -25,7 +25,7 @@ void arena_set_budget(arena_t *a, size_t budget);
 /* Zeroed, aligned to 16; NULL over budget or out of memory. */
 MUST void *arena_alloc(arena_t *a, size_t n);
 
-/* Bytes handed out since the last reset. */
+/* Bytes that what was handed out since the last reset takes up. */
 size_t arena_used(const arena_t *a);
 
 /* Copy of s in the arena; {NULL, 0} on failure, never for an empty s. */

@@ -153,12 +153,6 @@ static void test_clock_set_back(void **state)
   ticker_stop(t);
 }
 
-static void test_stop_of_nothing(void **state)
-{
-  (void)state;
-  ticker_stop(NULL);
-}
-
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -167,7 +161,6 @@ int main(void)
     cmocka_unit_test_setup_teardown(test_two_servers_run_a_loop_once, setup, teardown),
     cmocka_unit_test_setup_teardown(test_lease_of_a_dead_server, setup, teardown),
     cmocka_unit_test_setup_teardown(test_clock_set_back, setup, teardown),
-    cmocka_unit_test(test_stop_of_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
