@@ -74,7 +74,7 @@ static rc_t read_job(db_read_t *r, arena_t *a, slice_t agent, bool latest, conte
   return db_col_text_dup(r, 0, a, &x->latest_pem);
 }
 
-/* `latest`: the newest CSR is read too when no job waits. */
+/* `latest`: the newest leaf is read too when no job waits. */
 static rc_t context_read(const core_t *core, arena_t *a, slice_t certificate, slice_t agent, bool latest,
                          context_t *ret, err_t *e)
 {
@@ -221,12 +221,13 @@ static rc_t fail_job(const core_t *core, arena_t *a, const context_t *x, const e
   return db_submit(core->db, c, e);
 }
 
-/* A repetition of a CSR whose answer was lost: its key has the newest certificate already. */
+/* A repetition of a CSR whose answer was lost: its key has the newest leaf already, be it one that a start adopted. */
 static bool answered_before(arena_t *a, const context_t *x, const csr_t *csr)
 {
-  csr_t before;
-  if (x->latest_csr.n == 0 || !rc_ok(csr_parse_pem(a, x->latest_csr, &before, NULL))) return false;
-  return slice_eq(before.spki.raw, csr->spki.raw);
+  pem_file_t file;
+  cert_t leaf;
+  if (x->latest_pem.n == 0 || !rc_ok(pem_parse(a, x->latest_pem, &file, NULL)) || file.n == 0) return false;
+  return rc_ok(cert_parse(a, file.blocks[0].der, &leaf, NULL)) && slice_eq(leaf.spki.raw, csr->spki.raw);
 }
 
 static bool is_transient(rc_t r)
