@@ -10,7 +10,9 @@
 #include "core/issue.h"
 #include "core/loops.h"
 #include "core/setup.h"
+#include "desc/route.h"
 #include "io/child.h"
+#include "io/loop.h"
 #include "work/jobs.h"
 #include "work/ticker.h"
 
@@ -23,6 +25,8 @@ enum { TURN_MS = 1000, PARKED_MAX = 16384, WORK_ARENA = 8 * 1024 * 1024, RECONSI
 typedef struct net {
   app_t app;
   ticker_t *ticker;
+  int listen_fds[HTTP_LOOPS_MAX];
+  uint16_t port;
   loop_t loops[LOOP_COUNT];
   us_t identity_renew_at;
 } net_t;
@@ -42,7 +46,10 @@ static rc_t store_open(net_t *n, err_t *e)
 /* Migrations, first rows and the first administrator's key need the state folder; what serves later has three files of it. */
 static rc_t prepare(net_t *n, err_t *e)
 {
-  TRY(confine_make(n->app.core.conf, e));
+  const conf_t *c = n->app.core.conf;
+  /* A port below 1024 needs the rights of the start. */
+  TRY(loop_listen_open(c->server_host, (uint16_t)c->server_port, http_server_loops(), n->listen_fds, &n->port, e));
+  TRY(confine_make(c, e));
   TRY(store_open(n, e));
   rc_t got = setup_store(&n->app.core, e);
   db_close(n->app.core.db);
@@ -119,9 +126,12 @@ static rc_t listen(net_t *n, arena_t *a, err_t *e)
   TRY(identity_first(n, a, &id, e));
   n->identity_renew_at = id.renew_at;
   http_app_t app = app_http(&n->app);
-  rc_t got = http_server_start(
-      &(http_server_options_t){.host = c->server_host, .port = (uint16_t)c->server_port, .time = n->app.core.time},
-      &app, id.cert_pem, id.key_pem, &n->app.server, e);
+  const http_server_options_t o = {.port = n->port,
+                                   .loops = http_server_loops(),
+                                   .listen_fds = n->listen_fds,
+                                   .queue_workers = {[QC_INTERACTIVE] = 40, [QC_AGENT] = 64, [QC_BULK] = 16},
+                                   .time = n->app.core.time};
+  rc_t got = http_server_start(&o, &app, id.cert_pem, id.key_pem, &n->app.server, e);
   secret_wipe((void *)(uintptr_t)id.key_pem.p, id.key_pem.n);
   TRY(got);
   atomic_store(&waking, n->app.server);

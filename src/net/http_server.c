@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_LOOPS = 64, ARENA_FIRST = 64 * 1024 };
+enum { ARENA_FIRST = 64 * 1024 };
 
 /* --- answers of the server itself --- */
 
@@ -129,11 +129,16 @@ static void or_default(int64_t *v, int64_t def)
   if (*v == 0) *v = def;
 }
 
-static void set_defaults(http_server_options_t *o)
+int http_server_loops(void)
 {
   long cores = sysconf(_SC_NPROCESSORS_ONLN);
-  if (o->loops == 0) o->loops = cores > 0 ? (int)cores : 1;
-  if (o->loops > MAX_LOOPS) o->loops = MAX_LOOPS;
+  return cores < 1 ? 1 : cores > HTTP_LOOPS_MAX ? HTTP_LOOPS_MAX : (int)cores;
+}
+
+static void set_defaults(http_server_options_t *o)
+{
+  if (o->loops == 0) o->loops = http_server_loops();
+  if (o->loops > HTTP_LOOPS_MAX) o->loops = HTTP_LOOPS_MAX;
   if (o->workers == 0) o->workers = 64;
   for (int i = 0; i < HTTP_QUEUES; i++) {
     if (o->queue_depth[i] == 0) o->queue_depth[i] = 1024;
@@ -194,8 +199,10 @@ static rc_t make_loop(http_server_t *s, http_loop_t *l, int fd, err_t *e)
 
 static rc_t make_loops(http_server_t *s, err_t *e)
 {
-  int fds[MAX_LOOPS];
-  TRY(loop_listen_open(s->o.host, s->o.port, s->o.loops, fds, &s->port, e));
+  int fds[HTTP_LOOPS_MAX];
+  s->port = s->o.port;
+  if (s->o.listen_fds) memcpy(fds, s->o.listen_fds, (size_t)s->o.loops * sizeof fds[0]);
+  else TRY(loop_listen_open(s->o.host, s->o.port, s->o.loops, fds, &s->port, e));
   rc_t r = rc(RC_OK);
   for (int i = 0; i < s->o.loops; i++) {
     if (!rc_ok(r)) {

@@ -31,7 +31,7 @@ typedef struct http_plan {
   int status;          /* not 0: answer this at once through `refuse` (404, 405) */
 } http_plan_t;
 
-enum { HTTP_QUEUES = 3 };
+enum { HTTP_QUEUES = 3, HTTP_LOOPS_MAX = 64 };
 
 /* A request as the handler sees it; all slices live until it returns. */
 typedef struct http_request {
@@ -78,7 +78,8 @@ typedef struct http_app {
 typedef struct http_server_options {
   slice_t host;
   uint16_t port;           /* 0: any, see http_server_port */
-  int loops;               /* 0: one per core */
+  int loops;               /* 0: http_server_loops() */
+  const int *listen_fds;   /* `loops` sockets of loop_listen_open, taken over once the rest is made; NULL: host and port are opened */
   int workers;             /* most threads, shared among the queues; 0: 64 (design D6). Made when they are needed */
   size_t worker_stack;     /* bytes; 0: 256 KiB */
   int queue_depth[HTTP_QUEUES]; /* requests that may wait; 0: 1024 */
@@ -87,6 +88,9 @@ typedef struct http_server_options {
   size_t max_connections;  /* further ones are closed at once; 0: 16,384 */
   const timesrc_t *time;   /* NULL: the system's */
 } http_server_options_t;
+
+/* One loop per core: what `loops` 0 means. */
+int http_server_loops(void);
 
 /*
  * Binds and starts serving. RC_IO with e->text naming the fault ("address already in use"). The identity is PEM text.

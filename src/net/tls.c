@@ -312,8 +312,8 @@ static rc_t client_setup(tls_client_t *c, const tls_client_options_t *o, err_t *
   SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(ctx, keep_session);
-  if (SSL_CTX_set_min_proto_version(ctx, o->probe ? TLS1_VERSION : TLS1_2_VERSION) != 1 ||
-      (!o->probe && SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384") != 1) ||
+  if (SSL_CTX_set_min_proto_version(ctx, o->probe ? TLS1_VERSION : TLS1_3_VERSION) != 1 ||
+      (!o->probe && SSL_CTX_set1_groups_list(ctx, "X25519:P-256") != 1) ||
       (o->probe && SSL_CTX_set_cipher_list(ctx, "ALL:@SECLEVEL=0") != 1)) {
     return tls_err(e, RC_CRYPTO, "tls_init", "TLS library refused its settings");
   }
