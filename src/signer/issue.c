@@ -105,7 +105,7 @@ static MUST rc_t check_wishes(const sign_request_t *rq, const issue_t *it, err_t
     return err_set(e, RC_DENIED, "csr_extension", "tlsFeature", "was not granted");
   for (size_t i = 0; i < csr->nekus; i++) {
     size_t k = 0;
-    while (k < it->ekus.n && !slice_eq(oid_der(oid_named(OIDC_EKU, it->ekus.v[k])), csr->ekus[i])) k++;
+    while (k < it->ekus.n && !slice_eq(oid_der(oid_eku(it->ekus.v[k])), csr->ekus[i])) k++;
     if (k == it->ekus.n) return err_set(e, RC_DENIED, "csr_extension", "extKeyUsage", "asks for a usage that was not granted");
   }
   return rc(RC_OK);

@@ -1,8 +1,7 @@
 /*
- * URLs as this project needs them: path segments and query values of a request
- * target (RFC 3986 3.3, 3.4; query by the HTML form rules), safe encoding of one
- * segment, and the base URL a client is given. Decoded text is checked UTF-8;
- * %00 and broken escapes are refused.
+ * URLs as this project needs them: path segments and query values decoded (RFC 3986
+ * 3.3, 3.4; query by the HTML form rules), safe encoding of one segment, and the base
+ * URL a client is given. Decoded text is checked UTF-8; %00 and broken escapes are refused.
  */
 #ifndef WIRE_URL_H
 #define WIRE_URL_H

@@ -59,7 +59,6 @@ static rc_t take_key_usage(builder_t *b, const ext_t *x, err_t *e)
 static rc_t take_basic(builder_t *b, const ext_t *x, err_t *e)
 {
   TRY(ext_basic(x->value, &b->c->is_ca, &b->c->path_len, e));
-  b->c->has_basic = true;
   if (b->c->path_len >= 0 && !b->c->is_ca)
     find_fault(b, "e_path_len_constraint_improperly_included", SEV_ERROR, "a path length without cA");
   return rc(RC_OK);
@@ -68,8 +67,8 @@ static rc_t take_basic(builder_t *b, const ext_t *x, err_t *e)
 static rc_t take_ekus(builder_t *b, const ext_t *x, err_t *e) { return ext_oids(b->a, x->value, &b->c->ekus, &b->c->nekus, e); }
 static rc_t take_ski(builder_t *b, const ext_t *x, err_t *e) { return ext_octets(x->value, &b->c->ski, e); }
 static rc_t take_aki(builder_t *b, const ext_t *x, err_t *e) { return ext_aki(x->value, &b->c->aki, e); }
-static rc_t take_aia(builder_t *b, const ext_t *x, err_t *e) { return ext_aia(b->a, x->value, &b->c->ocsp, &b->c->ca_issuers, e); }
-static rc_t take_cdp(builder_t *b, const ext_t *x, err_t *e) { return ext_cdp(b->a, x->value, &b->c->crls, e); }
+static rc_t take_aia(builder_t *b, const ext_t *x, err_t *e) { return ext_aia(x->value, e); }
+static rc_t take_cdp(builder_t *b, const ext_t *x, err_t *e) { return ext_cdp(x->value, e); }
 static rc_t take_staple(builder_t *b, const ext_t *x, err_t *e) { return ext_must_staple(x->value, &b->c->must_staple, e); }
 
 static const struct {
@@ -161,7 +160,6 @@ static void read_extensions(builder_t *b, der_t *r)
 static void read_tbs(builder_t *b, der_t *r)
 {
   cert_t *c = b->c;
-  slice_t alg = {NULL, 0};
   der_field(r, "certificate");
   const uint8_t *start = r->p;
   (void)der_enter(r, DER_SEQUENCE);
@@ -169,7 +167,7 @@ static void read_tbs(builder_t *b, der_t *r)
   der_field(r, "serialNumber");
   c->serial = der_integer(r);
   der_field(r, "signature");
-  c->tbs_sig_alg = algorithm_read(r, &alg);
+  c->tbs_sig_alg = algorithm_read(r);
   der_field(r, "issuer");
   c->issuer = dn_read(r);
   read_validity(r, c);
@@ -183,9 +181,7 @@ static void read_tbs(builder_t *b, der_t *r)
   read_extensions(b, r);
   der_field(r, "certificate");
   der_leave(r);
-  if (!der_ok(r)) return;
-  c->sig_id = oid_find(alg);
-  c->tbs = slice_of(start, (size_t)(r->p - start));
+  if (der_ok(r)) c->tbs = slice_of(start, (size_t)(r->p - start));
 }
 
 /* What is wrong beyond the encoding, found without looking at other certificates. */
@@ -233,14 +229,13 @@ rc_t cert_parse(arena_t *a, slice_t der, cert_t *ret, err_t *e)
   cert_t c = {.der = der, .path_len = -1};
   builder_t b = {.a = a, .c = &c};
   der_t r;
-  slice_t alg;
   TRY(check_size(der, e));
   der_init(&r, der);
   der_field(&r, "certificate");
   (void)der_enter(&r, DER_SEQUENCE);
   read_tbs(&b, &r);
   der_field(&r, "signatureAlgorithm");
-  c.sig_alg = algorithm_read(&r, &alg);
+  c.sig_alg = algorithm_read(&r);
   der_field(&r, "signatureValue");
   c.signature = der_bits(&r, NULL);
   der_field(&r, "certificate");
@@ -293,11 +288,4 @@ rc_t cert_key_algorithm(arena_t *a, const cert_t *c, slice_t *ret)
   TRY(buf_rc(&b));
   *ret = buf_slice(&b);
   return rc(RC_OK);
-}
-
-const finding_t *cert_finding(const cert_t *c, const char *rule)
-{
-  for (size_t i = 0; i < c->nfindings; i++)
-    if (strcmp(c->findings[i].rule, rule) == 0) return &c->findings[i];
-  return NULL;
 }

@@ -27,7 +27,6 @@ typedef struct cert {
   slice_t serial;       /* content octets, two's complement, sign kept */
   slice_t tbs_sig_alg;  /* AlgorithmIdentifier DER inside the TBS */
   slice_t sig_alg;      /* the one beside the signature; empty from cert_parse_tbs */
-  oid_t sig_id;         /* its algorithm, or OID_UNKNOWN */
   slice_t signature;    /* octets */
   dn_t issuer, subject;
   us_t not_before, not_after;
@@ -36,14 +35,13 @@ typedef struct cert {
   exts_t exts;          /* all, in order */
   bool has_san, san_critical;
   names_t sans;         /* as they stand, not normalised, any kind */
-  bool has_basic, is_ca;
+  bool is_ca;
   int32_t path_len;     /* -1: none */
   bool has_key_usage;
   uint32_t key_usage;   /* bits of enum key_usage */
   const slice_t *ekus;  /* content octets */
   size_t nekus;
   slice_t ski, aki;     /* key identifiers; empty: none */
-  uris_t ocsp, ca_issuers, crls;
   bool must_staple;
   const finding_t *findings;
   size_t nfindings;
@@ -64,8 +62,5 @@ MUST rc_t cert_serial_text(arena_t *a, slice_t serial, slice_t *ret);
 
 /* "RSA", "ECDSA", "Ed25519" …, else the dotted algorithm. RC_NOMEM. */
 MUST rc_t cert_key_algorithm(arena_t *a, const cert_t *c, slice_t *ret);
-
-/* Finding of that rule, or NULL. */
-const finding_t *cert_finding(const cert_t *c, const char *rule);
 
 #endif

@@ -20,7 +20,6 @@ static rc_t read_extension(arena_t *a, const ext_t *x, csr_t *csr, err_t *e)
   switch (x->id) {
   case OID_SUBJECT_ALT_NAME:
     TRY(ext_names(a, x->value, &names, e));
-    csr->has_san = true;
     csr->names = names; /* as they stand; read_names makes them proper */
     return rc(RC_OK);
   case OID_KEY_USAGE: return ext_key_usage(x->value, &csr->key_usage, e);
@@ -50,6 +49,11 @@ static rc_t read_extensions(arena_t *a, csr_t *csr, err_t *e)
   return rc(RC_OK);
 }
 
+static rc_t no_memory(err_t *e)
+{
+  return err_set(e, RC_NOMEM, "memory", "csr", "needs more memory than it may have");
+}
+
 /* Adds one name unless it is there. */
 static rc_t add_name(const name_t *one, name_t *v, size_t *n, err_t *e)
 {
@@ -65,15 +69,16 @@ static rc_t read_names(arena_t *a, csr_t *csr, err_t *e)
   names_t asked = csr->names;
   size_t most = asked.n + 1 < LIM_CERT_NAMES ? asked.n + 1 : LIM_CERT_NAMES, n = 0;
   name_t one, *v = ARENA_ARRAY(a, name_t, most);
-  if (!v) return err_set(e, RC_NOMEM, "memory", "csr", "needs more memory than it may have");
+  if (!v) return no_memory(e);
   for (size_t i = 0; i < asked.n; i++) {
     TRY(names_from_wire(a, asked.v[i].kind, asked.v[i].bytes, &one, e));
     TRY(add_name(&one, v, &n, e));
   }
-  if (!rc_ok(dn_cn(a, &csr->subject, &csr->cn))) return err_set(e, RC_NOMEM, "memory", "csr", "needs more memory than it may have");
-  if (csr->cn.n) {
+  slice_t cn;
+  if (!rc_ok(dn_cn(a, &csr->subject, &cn))) return no_memory(e);
+  if (cn.n) {
     err_t why = {0};
-    rc_t r = names_parse(a, csr->cn, &one, &why);
+    rc_t r = names_parse(a, cn, &one, &why);
     if (rc_is(r, RC_NOMEM)) return err_set(e, RC_NOMEM, why.reason, "csr", why.text);
     if (rc_ok(r)) TRY(add_name(&one, v, &n, e));
   }
@@ -82,29 +87,23 @@ static rc_t read_names(arena_t *a, csr_t *csr, err_t *e)
 }
 
 /* One value of a string type, for attributes that hold text (RFC 2985 5.4). */
-static slice_t read_text(der_t *r, uint8_t *ret_tag)
+static void check_text(der_t *r)
 {
   uint8_t tag;
   slice_t v = der_any(r, &tag);
-  bool text = tag == DER_UTF8 || tag == DER_PRINTABLE || tag == DER_T61 || tag == DER_IA5 || tag == DER_BMP || tag == DER_UNIVERSAL;
+  bool text = tag == DER_UTF8 || tag == DER_PRINTABLE || tag == DER_T61 || tag == DER_IA5 || tag == DER_BMP ||
+              tag == DER_UNIVERSAL;
   if (!text || (tag == DER_UTF8 && !slice_utf8(v)) || (tag == DER_BMP && v.n % 2) || (tag == DER_UNIVERSAL && v.n % 4))
     der_fail(r, RC_SYNTAX, "csr_attribute", "has an attribute whose value is no text");
-  *ret_tag = tag;
-  return v;
 }
 
-typedef struct attrs {
-  csr_attr_t v[CSR_ATTRIBUTES_MAX];
-  size_t n;
-} attrs_t;
-
-/* What is inside the attributes that this project reads; RFC 2985 5.4 wants exactly one value in each. */
+/* What is inside the attributes that this project knows; RFC 2985 5.4 wants exactly one value in each. */
 static void read_values(arena_t *a, der_t *r, oid_t id, csr_t *csr)
 {
   if (id == OID_EXTENSION_REQUEST) {
     csr->exts = exts_read(a, r);
   } else if (id == OID_CHALLENGE_PASSWORD) {
-    csr->challenge = read_text(r, &csr->challenge_tag);
+    check_text(r);
   } else {
     slice_t values = slice_of(r->p, (size_t)(r->end - r->p));
     err_t e = {0};
@@ -113,21 +112,27 @@ static void read_values(arena_t *a, der_t *r, oid_t id, csr_t *csr)
   }
 }
 
+/* Types of the attributes so far: none may come twice. */
+typedef struct attrs {
+  slice_t v[CSR_ATTRIBUTES_MAX];
+  size_t n;
+} attrs_t;
+
 /* Attribute ::= SEQUENCE { type OID, values SET OF }. */
 static void read_attribute(arena_t *a, der_t *r, csr_t *csr, attrs_t *attrs)
 {
   if (!der_enter(r, DER_SEQUENCE)) return;
   slice_t oid = der_oid(r);
   if (!der_enter(r, DER_SET)) return;
-  csr_attr_t attr = {oid_find(oid), oid, slice_of(r->p, (size_t)(r->end - r->p))};
-  if (attr.values.n == 0) der_fail(r, RC_SYNTAX, "csr_attribute", "has an attribute without a value");
+  slice_t values = slice_of(r->p, (size_t)(r->end - r->p));
+  if (values.n == 0) der_fail(r, RC_SYNTAX, "csr_attribute", "has an attribute without a value");
   for (size_t i = 0; i < attrs->n; i++)
-    if (slice_eq(attrs->v[i].oid, oid)) der_fail(r, RC_INVALID, "csr_attribute_duplicate", "has the same attribute twice");
+    if (slice_eq(attrs->v[i], oid)) der_fail(r, RC_INVALID, "csr_attribute_duplicate", "has the same attribute twice");
   if (attrs->n == COUNT_OF(attrs->v)) der_fail(r, RC_FULL, "csr_attribute_count", "has too many attributes");
   if (!der_ok(r)) return;
-  attrs->v[attrs->n++] = attr;
-  der_check_set(r, attr.values);
-  read_values(a, r, attr.id, csr);
+  attrs->v[attrs->n++] = oid;
+  der_check_set(r, values);
+  read_values(a, r, oid_find(oid), csr);
   der_leave(r);
   der_leave(r);
 }
@@ -143,21 +148,11 @@ static void read_attributes(arena_t *a, der_t *r, csr_t *csr)
   der_check_set(r, slice_of(r->p, (size_t)(r->end - r->p)));
   while (der_more(r)) read_attribute(a, r, csr, &attrs);
   der_leave(r);
-  if (!der_ok(r) || attrs.n == 0) return;
-  csr_attr_t *kept = ARENA_ARRAY(a, csr_attr_t, attrs.n);
-  if (!kept) {
-    der_fail(r, RC_NOMEM, "memory", "needs more memory than it may have");
-    return;
-  }
-  memcpy(kept, attrs.v, attrs.n * sizeof *kept);
-  csr->attrs = kept;
-  csr->nattrs = attrs.n;
 }
 
 static rc_t read_request(arena_t *a, slice_t der, csr_t *csr, err_t *e)
 {
   der_t r;
-  slice_t alg;
   der_init(&r, der);
   der_field(&r, "csr");
   (void)der_enter(&r, DER_SEQUENCE);
@@ -176,7 +171,7 @@ static rc_t read_request(arena_t *a, slice_t der, csr_t *csr, err_t *e)
   der_leave(&r);
   if (der_ok(&r)) csr->tbs = slice_of(tbs, (size_t)(r.p - tbs));
   der_field(&r, "signatureAlgorithm");
-  csr->sig_alg = algorithm_read(&r, &alg);
+  csr->sig_alg = algorithm_read(&r);
   der_field(&r, "signature");
   csr->signature = der_bits(&r, NULL);
   der_field(&r, "csr");

@@ -10,31 +10,19 @@
 #include "x509/ext.h"
 #include "x509/spki.h"
 
-typedef struct csr_attr {
-  oid_t id;           /* OID_UNKNOWN: see oid */
-  slice_t oid;        /* content octets */
-  slice_t values;     /* content of the SET OF values */
-} csr_attr_t;
-
 enum { CSR_ATTRIBUTES_MAX = 16 }; /* Windows clients send 4 */
 
 typedef struct csr {
   slice_t der;
   slice_t tbs;        /* CertificationRequestInfo, header included: the signed bytes */
   dn_t subject;
-  slice_t cn;         /* UTF-8; empty: none */
   spki_t spki;        /* always `usable` */
   names_t names;      /* asked for: SANs, then the CN if it is a name; normalised, each once, in order */
-  bool has_san;
   exts_t exts;        /* requested, of the kinds below */
   uint32_t key_usage; /* requested bits; 0: none */
   const slice_t *ekus; /* requested, content octets */
   size_t nekus;
   bool must_staple;
-  const csr_attr_t *attrs; /* all, in order; those that are not named above have no effect */
-  size_t nattrs;
-  slice_t challenge;  /* content of challengePassword (RFC 2985 5.4.1); empty: none */
-  uint8_t challenge_tag; /* its string type; 0: none */
   slice_t sig_alg;    /* AlgorithmIdentifier DER, for sigalg_from_der */
   slice_t signature;
 } csr_t;

@@ -6,7 +6,7 @@
 static void put_subject(buf_t *b, slice_t cn)
 {
   size_t name = der_open(b, DER_SEQUENCE);
-  if (cn.n > 0 && cn.n <= CSR_CN_MAX) {
+  if (cn.n > 0 && cn.n <= LIM_COMMON_NAME) {
     size_t rdn = der_open(b, DER_SET);
     size_t pair = der_open(b, DER_SEQUENCE);
     der_put_oid(b, oid_der(OID_CN));

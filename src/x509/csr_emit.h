@@ -10,13 +10,11 @@
 #include "crypto/key.h"
 #include "x509/names.h"
 
-enum { CSR_CN_MAX = 64 }; /* ub-common-name (RFC 5280 appendix A) */
-
 /*
- * Appends the DER. A cn that is empty or longer than CSR_CN_MAX octets is left
+ * Appends the DER. A cn that is empty or longer than LIM_COMMON_NAME octets is left
  * out (empty subject); `names` are written typed, in their order, in an
- * extensionRequest that is absent when there are none. RC_INVALID for a public
- * key, RC_CRYPTO, RC_FULL, RC_NOMEM.
+ * extensionRequest that is absent when there are none. RC_INVALID "name_kind" for
+ * other kinds than DNS, IP, EMAIL, URI; RC_CRYPTO, RC_FULL, RC_NOMEM.
  */
 MUST rc_t csr_emit(sigkey_t *key, slice_t cn, names_t names, buf_t *der, err_t *e);
 

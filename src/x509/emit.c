@@ -59,42 +59,6 @@ static void put_san(buf_t *b, names_t names, bool critical)
   ext_close(b, m);
 }
 
-/* Each URL is a DistributionPoint of its own: they are alternatives for clients that try only the first name of one. */
-static void put_cdp(buf_t *b, texts_t urls)
-{
-  ext_mark_t m = ext_open(b, OID_CRL_DISTRIBUTION_POINTS, false);
-  size_t seq = der_open(b, DER_SEQUENCE);
-  for (size_t i = 0; i < urls.n; i++) {
-    size_t point = der_open(b, DER_SEQUENCE), name = der_open(b, DER_CTX_CONS(0)), full = der_open(b, DER_CTX_CONS(0));
-    der_put(b, DER_CTX(NAME_URI), urls.v[i]);
-    der_close(b, full);
-    der_close(b, name);
-    der_close(b, point);
-  }
-  der_close(b, seq);
-  ext_close(b, m);
-}
-
-static void put_access(buf_t *b, oid_t method, texts_t urls)
-{
-  for (size_t i = 0; i < urls.n; i++) {
-    size_t seq = der_open(b, DER_SEQUENCE);
-    der_put_oid(b, oid_der(method));
-    der_put(b, DER_CTX(NAME_URI), urls.v[i]);
-    der_close(b, seq);
-  }
-}
-
-static void put_aia(buf_t *b, texts_t ocsp, texts_t issuers)
-{
-  ext_mark_t m = ext_open(b, OID_AUTHORITY_INFO, false);
-  size_t seq = der_open(b, DER_SEQUENCE);
-  put_access(b, OID_AIA_OCSP, ocsp);
-  put_access(b, OID_AIA_CA_ISSUERS, issuers);
-  der_close(b, seq);
-  ext_close(b, m);
-}
-
 /* ---- extended key usage ---- */
 
 enum { EKU_MAX = 16 };
@@ -127,7 +91,7 @@ static rc_t usages_from(texts_t names, usages_t *u, err_t *e)
     return usages_add(u, OID_CLIENT_AUTH, e);
   }
   for (size_t i = 0; i < names.n; i++) {
-    oid_t id = oid_named(OIDC_EKU, names.v[i]);
+    oid_t id = oid_eku(names.v[i]);
     if (id == OID_UNKNOWN) {
       rc_t r = err_set(e, RC_INVALID, "eku_unknown", "ekus", "names no extended key usage");
       err_value(e, names.v[i].p, names.v[i].n);
@@ -237,12 +201,11 @@ static rc_t check_names(names_t names, bool subject, err_t *e)
 static void put_leaf_extensions(buf_t *b, const leaf_spec_t *s, const usages_t *u, const uint8_t ski[EMIT_KEY_ID],
                                 bool subject)
 {
-  const leaf_issuer_t *ca = s->issuer;
   size_t tagged = der_open(b, DER_CTX_CONS(3)), seq = der_open(b, DER_SEQUENCE);
   put_key_usage(b, leaf_key_usage(u, s->key_kind));
   put_ekus(b, u);
   put_ski(b, ski);
-  put_aki(b, ca->key_id);
+  put_aki(b, s->issuer->key_id);
   if (s->names.n) put_san(b, s->names, !subject);
   if (s->must_staple) {
     ext_mark_t m = ext_open(b, OID_TLS_FEATURE, false);
@@ -254,8 +217,6 @@ static void put_leaf_extensions(buf_t *b, const leaf_spec_t *s, const usages_t *
     der_put_null(b);
     ext_close(b, m);
   }
-  if (ca->crl_urls.n) put_cdp(b, ca->crl_urls);
-  if (ca->ocsp_urls.n + ca->ca_urls.n) put_aia(b, ca->ocsp_urls, ca->ca_urls);
   der_close(b, seq);
   der_close(b, tagged);
 }
@@ -266,7 +227,7 @@ rc_t leaf_tbs_emit(const leaf_spec_t *s, buf_t *b, err_t *e)
   uint8_t ski[EMIT_KEY_ID];
   TRY(check_head(s->serial, s->not_before, s->not_after, e));
   TRY(check_cn(s->common_name, e));
-  bool subject = s->common_name.n && slice_utf8_len(s->common_name) <= EMIT_CN_MAX;
+  bool subject = s->common_name.n && slice_utf8_len(s->common_name) <= LIM_COMMON_NAME;
   TRY(check_names(s->names, subject, e));
   TRY(usages_from(s->ekus, &usages, e));
   TRY(emit_key_id(s->spki, ski, e));
@@ -304,8 +265,8 @@ rc_t ca_tbs_emit(const ca_spec_t *s, const sigkey_t *key, buf_t *b, err_t *e)
   uint8_t ski[EMIT_KEY_ID];
   TRY(check_head(s->serial, s->not_before, s->not_after, e));
   TRY(check_cn(s->common_name, e));
-  if (s->common_name.n == 0 || slice_utf8_len(s->common_name) > EMIT_CN_MAX)
-    return err_limit(e, RC_INVALID, "common_name", "ca_common_name", "must have 1 to {limit} characters", EMIT_CN_MAX);
+  if (s->common_name.n == 0 || slice_utf8_len(s->common_name) > LIM_COMMON_NAME)
+    return err_limit(e, RC_INVALID, "common_name", "ca_common_name", "must have 1 to {limit} characters", LIM_COMMON_NAME);
   TRY(emit_key_id(key_spki(key), ski, e));
 
   size_t tbs = der_open(b, DER_SEQUENCE);
@@ -321,22 +282,17 @@ rc_t ca_tbs_emit(const ca_spec_t *s, const sigkey_t *key, buf_t *b, err_t *e)
 
 /* ---- signature ---- */
 
-rc_t cert_wrap(slice_t tbs, key_sigalg_t sigalg, slice_t sig, buf_t *der)
-{
-  size_t cert = der_open(der, DER_SEQUENCE);
-  buf_put(der, tbs);
-  buf_put(der, sigalg_der(sigalg));
-  der_put_bits(der, sig, 0);
-  der_close(der, cert);
-  return buf_rc(der);
-}
-
 rc_t cert_sign(slice_t tbs, sigkey_t *key, buf_t *der)
 {
   uint8_t sig[KEY_SIG_MAX];
   size_t n = 0;
   TRY(key_sign(key, tbs, sig, &n));
-  return cert_wrap(tbs, key_sigalg(key), slice_of(sig, n), der);
+  size_t cert = der_open(der, DER_SEQUENCE);
+  buf_put(der, tbs);
+  buf_put(der, sigalg_der(key_sigalg(key)));
+  der_put_bits(der, slice_of(sig, n), 0);
+  der_close(der, cert);
+  return buf_rc(der);
 }
 
 /* ---- values ---- */

@@ -17,7 +17,6 @@
 enum {
   EMIT_SERIAL = 20,       /* octets of a serial number (RFC 5280 4.1.2.2: at most 20) */
   EMIT_KEY_ID = 20,       /* octets of a key identifier (RFC 7093 2, method 1) */
-  EMIT_CN_MAX = 64,       /* ub-common-name, in characters (RFC 5280 appendix A.1) */
   EMIT_BACKDATE_S = 300   /* for clocks that run late */
 };
 
@@ -26,16 +25,13 @@ typedef struct leaf_issuer {
   slice_t dn;         /* subject of the CA certificate, raw Name */
   slice_t key_id;     /* its subjectKeyIdentifier; without one, emit_key_id of its key */
   key_sigalg_t sigalg;
-  texts_t crl_urls;   /* cRLDistributionPoints; empty: extension absent */
-  texts_t ocsp_urls;  /* authorityInfoAccess */
-  texts_t ca_urls;    /* authorityInfoAccess, caIssuers */
 } leaf_issuer_t;
 
 typedef struct leaf_spec {
   const leaf_issuer_t *issuer;
   slice_t serial;      /* emit_serial */
   us_t not_before, not_after;
-  slice_t common_name; /* UTF-8; left out of the subject when longer than EMIT_CN_MAX characters */
+  slice_t common_name; /* UTF-8; left out of the subject when longer than LIM_COMMON_NAME characters */
   names_t names;       /* subjectAltName, in this order; kinds DNS, IP, EMAIL, URI */
   slice_t spki;        /* raw SubjectPublicKeyInfo of the CSR */
   key_kind_t key_kind;
@@ -55,17 +51,14 @@ MUST rc_t leaf_tbs_emit(const leaf_spec_t *spec, buf_t *tbs, err_t *e);
 typedef struct ca_spec {
   slice_t serial;
   us_t not_before, not_after;
-  slice_t common_name; /* 1 to EMIT_CN_MAX characters */
+  slice_t common_name; /* 1 to LIM_COMMON_NAME characters */
   int32_t path_len;    /* -1: no limit */
 } ca_spec_t;
 
 /* Appends the TBSCertificate of a CA that signs with `key`. Same errors. */
 MUST rc_t ca_tbs_emit(const ca_spec_t *spec, const sigkey_t *key, buf_t *tbs, err_t *e);
 
-/* Appends the certificate: TBS, algorithm, signature (RFC 5280 4.1). RC_FULL, RC_NOMEM. */
-MUST rc_t cert_wrap(slice_t tbs, key_sigalg_t sigalg, slice_t sig, buf_t *der);
-
-/* Signs a TBSCertificate with `key` and wraps it. RC_CRYPTO, RC_FULL, RC_NOMEM. */
+/* Signs a TBSCertificate with `key` and appends the certificate (RFC 5280 4.1). RC_CRYPTO, RC_FULL, RC_NOMEM. */
 MUST rc_t cert_sign(slice_t tbs, sigkey_t *key, buf_t *der);
 
 /* Random serial number, positive, first octet 01 to 7f so that it is 20 octets long always. */

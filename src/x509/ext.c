@@ -48,7 +48,7 @@ const ext_t *exts_find(exts_t exts, oid_t id)
 
 /* GeneralName (RFC 5280 4.2.1.6) */
 
-static slice_t printf_or_fail(arena_t *a, der_t *r, slice_t text)
+static slice_t dup_or_fail(arena_t *a, der_t *r, slice_t text)
 {
   slice_t s = arena_dup(a, text);
   if (!s.p) no_memory(r);
@@ -72,7 +72,7 @@ static slice_t ip_text(arena_t *a, der_t *r, slice_t v)
   ip_t ip = {.n = (uint8_t)v.n};
   memcpy(ip.b, v.p, v.n);
   size_t n = ip_format(&ip, text);
-  return printf_or_fail(a, r, slice_of(text, n));
+  return dup_or_fail(a, r, slice_of(text, n));
 }
 
 static slice_t dotted(arena_t *a, der_t *r, slice_t oid)
@@ -282,67 +282,31 @@ rc_t ext_aki(slice_t value, slice_t *ret, err_t *e)
   return rc(RC_OK);
 }
 
-enum { URIS_MAX = 32 };
-
-typedef struct uri_list {
-  slice_t v[URIS_MAX];
-  size_t n;
-} uri_list_t;
-
-static void uri_add(der_t *r, uri_list_t *l, slice_t uri)
-{
-  if (!der_ok(r)) return;
-  if (l->n == URIS_MAX) der_fail(r, RC_FULL, "ext_uri_count", "has too many locations");
-  else l->v[l->n++] = uri;
-}
-
-static rc_t uri_keep(arena_t *a, const uri_list_t *l, uris_t *ret, err_t *e)
-{
-  slice_t *v = ARENA_ARRAY(a, slice_t, l->n);
-  if (!v) return err_set(e, RC_NOMEM, "memory", NULL, "needs more memory than it may have");
-  if (l->n) memcpy(v, l->v, l->n * sizeof *v);
-  *ret = (uris_t){v, l->n};
-  return rc(RC_OK);
-}
-
-rc_t ext_aia(arena_t *a, slice_t value, uris_t *ret_ocsp, uris_t *ret_issuers, err_t *e)
+rc_t ext_aia(slice_t value, err_t *e)
 {
   der_t r;
-  uri_list_t ocsp = {.n = 0}, issuers = {.n = 0};
+  uint8_t tag;
   der_init(&r, value);
   (void)der_enter(&r, DER_SEQUENCE);
   while (der_more(&r)) {
     (void)der_enter(&r, DER_SEQUENCE);
-    oid_t method = oid_find(der_oid(&r));
-    uint8_t tag;
-    slice_t where = der_any(&r, &tag);
+    (void)der_oid(&r);
+    (void)der_any(&r, &tag);
     der_leave(&r);
-    if (tag != DER_CTX(NAME_URI)) continue;
-    if (method == OID_AIA_OCSP) uri_add(&r, &ocsp, where);
-    if (method == OID_AIA_CA_ISSUERS) uri_add(&r, &issuers, where);
   }
   der_leave(&r);
-  TRY(der_end(&r, e));
-  uris_t kept;
-  TRY(uri_keep(a, &ocsp, &kept, e));
-  TRY(uri_keep(a, &issuers, ret_issuers, e));
-  *ret_ocsp = kept;
-  return rc(RC_OK);
+  return der_end(&r, e);
 }
 
 /* DistributionPoint (RFC 5280 4.2.1.13): [0] { [0] fullName | [1] relative }, [1] reasons, [2] cRLIssuer. */
-static void read_point(der_t *r, uri_list_t *uris)
+static void read_point(der_t *r)
 {
   (void)der_enter(r, DER_SEQUENCE);
   if (der_peek(r) == DER_CTX_CONS(0)) {
     (void)der_enter(r, DER_CTX_CONS(0));
     if (der_peek(r) == DER_CTX_CONS(0)) {
       (void)der_enter(r, DER_CTX_CONS(0));
-      while (der_more(r)) {
-        uint8_t tag;
-        slice_t v = der_any(r, &tag);
-        if (tag == DER_CTX(NAME_URI)) uri_add(r, uris, v);
-      }
+      while (der_more(r)) (void)der_raw(r, 0);
       der_leave(r);
     } else {
       (void)der_raw(r, DER_CTX_CONS(1));
@@ -354,16 +318,14 @@ static void read_point(der_t *r, uri_list_t *uris)
   der_leave(r);
 }
 
-rc_t ext_cdp(arena_t *a, slice_t value, uris_t *ret, err_t *e)
+rc_t ext_cdp(slice_t value, err_t *e)
 {
   der_t r;
-  uri_list_t uris = {.n = 0};
   der_init(&r, value);
   (void)der_enter(&r, DER_SEQUENCE);
-  while (der_more(&r)) read_point(&r, &uris);
+  while (der_more(&r)) read_point(&r);
   der_leave(&r);
-  TRY(der_end(&r, e));
-  return uri_keep(a, &uris, ret, e);
+  return der_end(&r, e);
 }
 
 rc_t ext_must_staple(slice_t value, bool *ret, err_t *e)

@@ -67,16 +67,9 @@ MUST rc_t ext_octets(slice_t value, slice_t *ret, err_t *e);
 /* keyIdentifier of authorityKeyIdentifier; empty when absent. */
 MUST rc_t ext_aki(slice_t value, slice_t *ret, err_t *e);
 
-typedef struct uris {
-  const slice_t *v;
-  size_t n;
-} uris_t;
-
-/* authorityInfoAccess: the URIs by access method. */
-MUST rc_t ext_aia(arena_t *a, slice_t value, uris_t *ret_ocsp, uris_t *ret_issuers, err_t *e);
-
-/* cRLDistributionPoints: the URIs of fullName. */
-MUST rc_t ext_cdp(arena_t *a, slice_t value, uris_t *ret, err_t *e);
+/* authorityInfoAccess and cRLDistributionPoints: their form alone. */
+MUST rc_t ext_aia(slice_t value, err_t *e);
+MUST rc_t ext_cdp(slice_t value, err_t *e);
 
 /* tlsFeature (RFC 7633): true if it has status_request (5). */
 MUST rc_t ext_must_staple(slice_t value, bool *ret, err_t *e);

@@ -36,7 +36,7 @@ static bool cn_long(const cert_t *c)
     case DER_UNIVERSAL: n /= 4; break;
     default: break;
   }
-  return n > 64; /* ub-common-name */
+  return n > LIM_COMMON_NAME;
 }
 
 static bool subject_empty_without_san(const cert_t *c) { return c->subject.n == 0 && !c->has_san; }

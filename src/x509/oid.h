@@ -84,30 +84,17 @@ typedef enum oid {
   OID_COUNT
 } oid_t;
 
-typedef enum oid_class {
-  OIDC_ATTR,   /* attribute of a distinguished name */
-  OIDC_REQ,    /* attribute of a CSR */
-  OIDC_KEY,    /* public key algorithm */
-  OIDC_CURVE,
-  OIDC_SIG,    /* signature algorithm */
-  OIDC_EXT,    /* extension */
-  OIDC_EKU,    /* extended key usage, and what profiles name like one (spec/model.md 3.5a) */
-  OIDC_ACCESS  /* access method of authorityInfoAccess */
-} oid_class_t;
-
 /* The identifier with these content octets, or OID_UNKNOWN. */
 oid_t oid_find(slice_t content);
 
-/* The one of this class and name ("serverAuth", exact case), or OID_UNKNOWN. */
-oid_t oid_named(oid_class_t of, slice_t name);
+/* The extended key usage of that name ("serverAuth", exact case; ocspNoCheck too, which profiles list), or OID_UNKNOWN. */
+oid_t oid_eku(slice_t name);
 
 /* Content octets; static. OID_UNKNOWN has none. */
 slice_t oid_der(oid_t id);
 
 /* Name ("keyUsage", "CN"); static. "" for OID_UNKNOWN. */
 const char *oid_name(oid_t id);
-
-oid_class_t oid_class(oid_t id);
 
 /* Appends the dotted form; content octets must be well formed (der_oid). Components above 64 bits become "?". */
 void oid_dotted(buf_t *b, slice_t content);

@@ -125,10 +125,10 @@ static slice_t read_algorithm(der_t *r, slice_t *ret_oid, slice_t *ret_params)
   return der_ok(r) ? slice_of(start, (size_t)(r->p - start)) : (slice_t){NULL, 0};
 }
 
-slice_t algorithm_read(der_t *r, slice_t *ret_oid)
+slice_t algorithm_read(der_t *r)
 {
-  slice_t params;
-  return read_algorithm(r, ret_oid, &params);
+  slice_t oid, params;
+  return read_algorithm(r, &oid, &params);
 }
 
 spki_t spki_read(der_t *r)

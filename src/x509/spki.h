@@ -26,9 +26,9 @@ typedef struct spki {
 
 /*
  * Reads one AlgorithmIdentifier and returns it whole, for sigalg_from_der; its parameters are
- * checked to the bottom as DER. *ret_oid gets the algorithm's content octets, empty on failure.
+ * checked to the bottom as DER.
  */
-slice_t algorithm_read(der_t *r, slice_t *ret_oid);
+slice_t algorithm_read(der_t *r);
 
 /* Reads one SubjectPublicKeyInfo. Its frame is strict; what is wrong inside goes to `fault`. */
 spki_t spki_read(der_t *r);

@@ -7,6 +7,7 @@
 #include "wire/pem.h"
 #include "x509/cert.h"
 #include "x509/csr.h"
+#include "finding.h"
 
 #include <jansson.h>
 

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "wire/base64.h"
 #include "x509/lint.h"
+#include "finding.h"
 
 static arena_t *arena;
 static sigkey_t *ec, *rsa;
