@@ -7,9 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
@@ -103,10 +101,10 @@ static rc_t check_name(const char *name, const char *dir, err_t *e)
   return rc(RC_OK);
 }
 
-static rc_t keep_path(dir_t *d, const char *dir, const char *name, err_t *e)
+static rc_t keep_path(char out[LIM_PATH], const char *dir, const char *name, err_t *e)
 {
-  int n = snprintf(d->path, sizeof d->path, "%s%s%s", dir, name ? "/" : "", name ? name : "");
-  if (n < 0 || (size_t)n >= sizeof d->path)
+  int n = snprintf(out, LIM_PATH, "%s%s%s", dir, name ? "/" : "", name ? name : "");
+  if (n < 0 || n >= LIM_PATH)
     return refuse(e, RC_FULL, "file_path", "path is too long", dir, name);
   return rc(RC_OK);
 }
@@ -116,7 +114,7 @@ static rc_t keep_path(dir_t *d, const char *dir, const char *name, err_t *e)
 rc_t dir_open(const char *path, dir_t *ret, err_t *e)
 {
   dir_t d = DIR_CLOSED;
-  TRY(keep_path(&d, path, NULL, e));
+  TRY(keep_path(d.path, path, NULL, e));
   d.fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (d.fd < 0) return fail(e, errno, "file_open", path, NULL);
   *ret = d;
@@ -209,7 +207,7 @@ rc_t dir_private_at(const dir_t *d, const char *name, dir_t *ret, err_t *e)
 {
   dir_t sub = DIR_CLOSED;
   TRY(check_name(name, d->path, e));
-  TRY(keep_path(&sub, d->path, name, e));
+  TRY(keep_path(sub.path, d->path, name, e));
   if (mkdirat(d->fd, name, 0700) == 0) {
     if (fsync(d->fd) != 0) return fail(e, errno, "file_sync", d->path, NULL);
   } else if (errno != EEXIST) {
@@ -513,59 +511,41 @@ rc_t file_remove(const dir_t *d, const char *name, err_t *e)
   return rc(RC_OK);
 }
 
-rc_t file_chmod(const dir_t *d, const char *name, uint32_t mode, err_t *e)
-{
-  FD_SCOPED int fd = -1;
-  size_t n;
-  TRY(check_name(name, d->path, e));
-  TRY(open_regular(d->fd, name, O_NOFOLLOW, SIZE_MAX, d->path, &fd, &n, e));
-  if (fault() || fchmod(fd, mode) != 0) return fail(e, errno, "file_chmod", d->path, name);
-  return rc(RC_OK);
-}
-
 /* --- growing files --- */
 
-rc_t log_file_open(const dir_t *d, const char *name, log_file_t *ret, err_t *e)
+/* *f gets descriptor, size and path; a file that is locked or no regular one is refused and closed. */
+static rc_t open_log(const dir_t *d, const char *name, int flags, bool lock, log_file_t *ret, err_t *e)
 {
   log_file_t f = {.fd = -1};
-  dir_t shown = DIR_CLOSED;
-  TRY(check_name(name, d->path, e));
-  TRY(keep_path(&shown, d->path, name, e));
-  memcpy(f.path, shown.path, sizeof f.path);
-
-  FD_SCOPED int fd = openat(d->fd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
   struct stat st;
+  TRY(check_name(name, d->path, e));
+  TRY(keep_path(f.path, d->path, name, e));
+  FD_SCOPED int fd = openat(d->fd, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
   if (fd < 0) return fail(e, errno, "file_open", f.path, NULL);
   if (fstat(fd, &st) != 0) return fail(e, errno, "file_stat", f.path, NULL);
   if (!S_ISREG(st.st_mode)) return refuse(e, RC_INVALID, "file_kind", "is not a regular file", f.path, NULL);
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+  if (lock && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
     return refuse(e, RC_AGAIN, "file_locked", "is in use by another process", f.path, NULL);
-  TRY(dir_sync(d, e));
   f.size = (uint64_t)st.st_size;
   f.fd = fd;
   fd = -1;
   *ret = f;
   return rc(RC_OK);
+}
+
+rc_t log_file_open(const dir_t *d, const char *name, log_file_t *ret, err_t *e)
+{
+  log_file_t f;
+  TRY(open_log(d, name, O_RDWR | O_CREAT, true, &f, e));
+  rc_t r = dir_sync(d, e);
+  if (rc_ok(r)) *ret = f;
+  else close_fd(&f.fd);
+  return r;
 }
 
 rc_t log_file_view(const dir_t *d, const char *name, log_file_t *ret, err_t *e)
 {
-  log_file_t f = {.fd = -1};
-  dir_t shown = DIR_CLOSED;
-  TRY(check_name(name, d->path, e));
-  TRY(keep_path(&shown, d->path, name, e));
-  memcpy(f.path, shown.path, sizeof f.path);
-
-  FD_SCOPED int fd = openat(d->fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-  struct stat st;
-  if (fd < 0) return fail(e, errno, "file_open", f.path, NULL);
-  if (fstat(fd, &st) != 0) return fail(e, errno, "file_stat", f.path, NULL);
-  if (!S_ISREG(st.st_mode)) return refuse(e, RC_INVALID, "file_kind", "is not a regular file", f.path, NULL);
-  f.size = (uint64_t)st.st_size;
-  f.fd = fd;
-  fd = -1;
-  *ret = f;
-  return rc(RC_OK);
+  return open_log(d, name, O_RDONLY, false, ret, e);
 }
 
 rc_t log_file_append(log_file_t *f, slice_t bytes, err_t *e)
@@ -620,56 +600,6 @@ rc_t log_file_cut(log_file_t *f, uint64_t size, err_t *e)
 void log_file_close(log_file_t *f)
 {
   close_fd(&f->fd);
-}
-
-/* --- users --- */
-
-enum { ACCOUNT_NAME = 64, ACCOUNT_BUFFER = 16 * 1024 };
-
-/* A decimal id in range, or false. */
-static bool numeric_id(slice_t name, uint32_t *ret)
-{
-  int64_t v;
-  if (!rc_ok(slice_i64(name, &v)) || v > (int64_t)UINT32_MAX - 1) return false;
-  *ret = (uint32_t)v;
-  return true;
-}
-
-static rc_t unknown(err_t *e, const char *text, slice_t name)
-{
-  rc_t r = err_set(e, RC_NOTFOUND, "account_unknown", NULL, text);
-  err_value(e, name.p, name.n);
-  return r;
-}
-
-rc_t user_find(slice_t name, uint32_t *ret, err_t *e)
-{
-  char text[ACCOUNT_NAME];
-  struct passwd pw, *found = NULL;
-  if (numeric_id(name, ret)) return rc(RC_OK);
-  if (name.n == 0 || name.n >= sizeof text) return unknown(e, "no such user", name);
-  memcpy(text, name.p, name.n);
-  text[name.n] = '\0';
-  MEM_SCOPED void *room = mem_alloc(ACCOUNT_BUFFER);
-  if (!room) return err_set(e, RC_NOMEM, "account_unknown", NULL, "out of memory");
-  if (getpwnam_r(text, &pw, room, ACCOUNT_BUFFER, &found) != 0 || !found) return unknown(e, "no such user", name);
-  *ret = pw.pw_uid;
-  return rc(RC_OK);
-}
-
-rc_t group_find(slice_t name, uint32_t *ret, err_t *e)
-{
-  char text[ACCOUNT_NAME];
-  struct group gr, *found = NULL;
-  if (numeric_id(name, ret)) return rc(RC_OK);
-  if (name.n == 0 || name.n >= sizeof text) return unknown(e, "no such group", name);
-  memcpy(text, name.p, name.n);
-  text[name.n] = '\0';
-  MEM_SCOPED void *room = mem_alloc(ACCOUNT_BUFFER);
-  if (!room) return err_set(e, RC_NOMEM, "account_unknown", NULL, "out of memory");
-  if (getgrnam_r(text, &gr, room, ACCOUNT_BUFFER, &found) != 0 || !found) return unknown(e, "no such group", name);
-  *ret = gr.gr_gid;
-  return rc(RC_OK);
 }
 
 /* The leak checker traces its own process, which one that is not dumpable refuses. */

@@ -120,9 +120,6 @@ MUST rc_t file_pointee(const dir_t *d, const char *name, char *ret, size_t cap, 
 /* Removes a name; RC_NOTFOUND if absent. Durable after dir_sync. */
 MUST rc_t file_remove(const dir_t *d, const char *name, err_t *e);
 
-/* Mode of an existing regular file, exactly. */
-MUST rc_t file_chmod(const dir_t *d, const char *name, uint32_t mode, err_t *e);
-
 /*
  * A file that only grows. Appends may be torn by a crash: the reader of the
  * format must tolerate a torn tail and cut it with log_file_cut.
@@ -145,10 +142,6 @@ MUST rc_t log_file_sync(log_file_t *f, err_t *e);
 MUST rc_t log_file_read(const log_file_t *f, uint64_t offset, void *out, size_t n, size_t *ret_n, err_t *e);
 MUST rc_t log_file_cut(log_file_t *f, uint64_t size, err_t *e);
 void log_file_close(log_file_t *f);
-
-/* Numeric id of a user or group, by name or decimal. RC_NOTFOUND. */
-MUST rc_t user_find(slice_t name, uint32_t *ret, err_t *e);
-MUST rc_t group_find(slice_t name, uint32_t *ret, err_t *e);
 
 /*
  * Splits an absolute path into its directory, opened, and its last component

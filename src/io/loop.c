@@ -166,7 +166,7 @@ static void block_sigpipe(void)
   pthread_sigmask(SIG_BLOCK, &pipe, NULL);
 }
 
-void loop_run(loop_t *l)
+static void run_here(loop_t *l)
 {
   block_sigpipe();
   (void)uv_run(&l->uv, UV_RUN_DEFAULT); /* ends when every handle is closed */
@@ -179,7 +179,7 @@ static void *thread_main(void *arg)
   sigfillset(&all); /* signals are for the main thread */
   pthread_sigmask(SIG_BLOCK, &all, NULL);
   pthread_setname_np(pthread_self(), l->name);
-  loop_run(l);
+  run_here(l);
   return NULL;
 }
 
@@ -203,7 +203,7 @@ void loop_free(loop_t *l)
   if (!l) return;
   CHECK(atomic_load(&l->stopping));
   if (l->started) pthread_join(l->thread, NULL);
-  else loop_run(l); /* never ran: let the handles close */
+  else run_here(l); /* never ran: let the handles close */
   CHECK(uv_loop_close(&l->uv) == 0);
   mem_free(l->input);
   mem_free(l);
@@ -252,11 +252,6 @@ void loop_timer_set(loop_timer_t *t, int64_t first_ms, int64_t every_ms)
 }
 
 void loop_timer_clear(loop_timer_t *t) { (void)uv_timer_stop(&t->uv); }
-
-void loop_timer_del(loop_timer_t *t)
-{
-  if (t && !uv_is_closing((uv_handle_t *)&t->uv)) uv_close((uv_handle_t *)&t->uv, timer_gone);
-}
 
 /* --- listening --- */
 
@@ -371,7 +366,6 @@ void loop_listen_close(loop_listener_t *ln)
 /* --- streams --- */
 
 loop_stream_t *loop_stream_of(const void *user) { return (loop_stream_t *)((uintptr_t)user - offsetof(loop_stream_t, user)); }
-loop_t *loop_stream_loop(const loop_stream_t *s) { return s->loop; }
 size_t loop_stream_queued(const loop_stream_t *s) { return s->queued; }
 
 static void give_buffer(uv_handle_t *h, size_t hint, uv_buf_t *ret)

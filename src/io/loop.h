@@ -20,9 +20,6 @@ MUST rc_t loop_new(loop_t **ret, err_t *e);
 /* Runs the loop on a thread of its own with this name (at most 15 bytes). */
 MUST rc_t loop_start(loop_t *l, const char *name, err_t *e);
 
-/* Runs the loop on the calling thread until loop_stop. */
-void loop_run(loop_t *l);
-
 /* Ends the loop: listeners, streams (their `closed` runs) and timers are closed first. Any thread; returns at once. */
 void loop_stop(loop_t *l);
 
@@ -48,12 +45,11 @@ void loop_at_rest(loop_t *l, void (*fn)(void *self), void *self);
 
 /* --- timers --- */
 
-/* RC_NOMEM. Not yet running. */
+/* RC_NOMEM. Not yet running; it lives as long as the loop. */
 MUST rc_t loop_timer_new(loop_t *l, void (*fire)(void *self), void *self, loop_timer_t **ret);
 /* First after `first_ms`, then every `every_ms` (0: once). Replaces what was set. */
 void loop_timer_set(loop_timer_t *t, int64_t first_ms, int64_t every_ms);
 void loop_timer_clear(loop_timer_t *t);
-void loop_timer_del(loop_timer_t *t);
 
 /* --- sockets --- */
 
@@ -79,7 +75,6 @@ MUST rc_t loop_listen(loop_t *l, int fd, const loop_stream_ops_t *ops, void *sel
 void loop_listen_close(loop_listener_t *ln);
 
 loop_stream_t *loop_stream_of(const void *user);
-loop_t *loop_stream_loop(const loop_stream_t *s);
 
 /* Writes at once what the socket takes and queues a copy of the rest. RC_IO, RC_NOMEM, RC_CLOSED after shutdown or close. */
 MUST rc_t loop_stream_write(loop_stream_t *s, slice_t bytes);

@@ -148,7 +148,7 @@ static void *worker_main(void *arg)
   return NULL;
 }
 
-static bool put(pool_t *p, int queue, pool_job_t *job, bool wake)
+bool pool_put(pool_t *p, int queue, pool_job_t *job)
 {
   CHECK(queue >= 0 && queue < p->o.queues);
   pthread_mutex_lock(&p->lock);
@@ -159,15 +159,11 @@ static bool put(pool_t *p, int queue, pool_job_t *job, bool wake)
     *q->last = job;
     q->last = &job->next;
     q->waiting++;
-    if (wake) summon(p);
   }
   q->refused += !taken;
   pthread_mutex_unlock(&p->lock);
   return taken;
 }
-
-bool pool_push(pool_t *p, int queue, pool_job_t *job) { return put(p, queue, job, true); }
-bool pool_put(pool_t *p, int queue, pool_job_t *job) { return put(p, queue, job, false); }
 
 void pool_kick(pool_t *p)
 {

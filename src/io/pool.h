@@ -5,7 +5,7 @@
  * and stay; idle ones are woken last in, first out, so that the few that are
  * needed keep their caches.
  *
- * A job belongs to the pool from pool_push to `run`. Lock order: the pool's own
+ * A job belongs to the pool from pool_put to `run`. Lock order: the pool's own
  * lock is a leaf; `run` is called without it.
  */
 #ifndef IO_POOL_H
@@ -40,10 +40,10 @@ typedef struct pool_options {
 /* Makes the first thread. RC_NOMEM, also where the system gives no thread. */
 MUST rc_t pool_new(const pool_options_t *o, pool_t **ret);
 
-/* False when the queue is full or the pool is stopping: the job stays the caller's. Any thread. */
-MUST bool pool_push(pool_t *p, int queue, pool_job_t *job);
-
-/* The same without waking anybody: one pool_kick for many, at the end of a loop's turn, saves the switches. */
+/*
+ * Queues without waking anybody: one pool_kick for many, at the end of a loop's turn, saves the switches. False when the
+ * queue is full or the pool is stopping: the job stays the caller's. Any thread.
+ */
 MUST bool pool_put(pool_t *p, int queue, pool_job_t *job);
 void pool_kick(pool_t *p);
 

@@ -32,8 +32,6 @@ MUST rc_t sandbox_harden(pid_t parent, err_t *e);
 /* As root: becomes uid and gid of that number, with no supplementary group and no way back. Otherwise nothing. */
 MUST rc_t sandbox_drop_root(uid_t uid, err_t *e);
 
-bool sandbox_is_root(void);
-
 /* As root: gives the path (file or directory itself) to uid. Otherwise nothing. RC_NOTFOUND. */
 MUST rc_t sandbox_give(const char *path, uid_t uid, err_t *e);
 

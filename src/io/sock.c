@@ -18,15 +18,6 @@ void sock_close(sock_t *s)
   s->fd = -1;
 }
 
-rc_t sock_adopt(int fd, sock_t *ret)
-{
-  int flags = fcntl(fd, F_GETFL);
-  if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) return rc(RC_IO);
-  if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) return rc(RC_IO);
-  *ret = (sock_t){fd};
-  return rc(RC_OK);
-}
-
 enum { TICK_MS = 1000 };
 
 rc_t sock_wait(const sock_t *s, int what, const sock_patience_t *w)

@@ -9,7 +9,7 @@
 #include "base/clock.h"
 
 typedef struct sock {
-  int fd; /* -1: closed */
+  int fd; /* non-blocking; -1: closed */
 } sock_t;
 
 #define SOCK_CLOSED ((sock_t){.fd = -1})
@@ -31,9 +31,6 @@ typedef struct sock_patience {
  * (Nagle) and close-on-exec are set.
  */
 MUST rc_t sock_connect(slice_t host, uint16_t port, const sock_patience_t *w, sock_t *ret, err_t *e);
-
-/* Takes over a connected descriptor (tests, socket pairs) and makes it non-blocking. */
-MUST rc_t sock_adopt(int fd, sock_t *ret);
 
 enum { SOCK_READ = 1, SOCK_WRITE = 2 };
 

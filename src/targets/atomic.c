@@ -2,6 +2,7 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "io/account.h"
 #include "io/file.h"
 #include "io/proc.h"
 

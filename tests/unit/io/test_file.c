@@ -271,19 +271,6 @@ static void test_growing_file(void **state)
   log_file_close(&f);
 }
 
-static void test_accounts(void **state)
-{
-  uint32_t id = 7;
-  assert_true(rc_ok(user_find(S("root"), &id, NULL)));
-  assert_int_equal(id, 0);
-  assert_true(rc_ok(group_find(S("4242"), &id, NULL)));
-  assert_int_equal(id, 4242);
-  assert_true(rc_is(user_find(S("no-such-user-here"), &id, NULL), RC_NOTFOUND));
-  assert_true(rc_is(group_find(S(""), &id, NULL), RC_NOTFOUND));
-  assert_true(rc_is(user_find(S("4294967295"), &id, NULL), RC_NOTFOUND)); /* -1 would mean: leave it */
-  assert_int_equal(id, 4242);
-}
-
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -299,7 +286,6 @@ int main(void)
     T(test_keep_is_the_same_file),
     T(test_links_point),
     T(test_growing_file),
-    T(test_accounts),
   };
   snprintf(root, sizeof root, "/tmp/certctl-file-%d", (int)getpid());
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,11 +79,19 @@ static void *push_quarter(void *arg)
   pool_t *p = ((void **)arg)[0];
   long quarter = (long)((void **)arg)[1];
   for (long i = quarter; i < JOBS; i += 4) {
-    bool ok = i % 8 < 4 ? pool_push(p, jobs[i].queue, &jobs[i].link) : pool_put(p, jobs[i].queue, &jobs[i].link);
-    assert_true(ok);
-    if (i % 8 >= 4) pool_kick(p);
+    assert_true(pool_put(p, jobs[i].queue, &jobs[i].link));
+    if (i % 8 >= 4) pool_kick(p); /* now for this one and for some before it */
   }
+  pool_kick(p);
   return NULL;
+}
+
+/* As a loop does that has nothing else to hand over. */
+static bool push(pool_t *p, int queue, pool_job_t *job)
+{
+  bool taken = pool_put(p, queue, job);
+  pool_kick(p);
+  return taken;
 }
 
 static void test_all_run_once(void **state)
@@ -111,19 +119,19 @@ static void test_share_and_depth(void **state)
   for (int i = 0; i < 5; i++, at += 2) {
     jobs[at].hold = true;
     if (i == 1) EVENTUALLY(pool_stats(p, 1).running == 1);
-    assert_true(pool_push(p, 1, &jobs[at].link));
+    assert_true(push(p, 1, &jobs[at].link));
   }
-  assert_false(pool_push(p, 1, &jobs[at].link)); /* one runs, four wait */
+  assert_false(push(p, 1, &jobs[at].link)); /* one runs, four wait */
   assert_int_equal(pool_stats(p, 1).refused, 1);
   assert_int_equal(pool_stats(p, 1).waiting, 4);
-  for (int i = 0; i < 8; i += 2) assert_true(pool_push(p, 0, &jobs[i].link)); /* the other class goes on */
+  for (int i = 0; i < 8; i += 2) assert_true(push(p, 0, &jobs[i].link)); /* the other class goes on */
   EVENTUALLY(atomic_load(&total) == 4);
   assert_int_equal(pool_stats(p, 1).running, 1);
   for (int i = 0; i < 5; i++) sem_post(&gate);
   pool_stop(p); /* runs what waits */
   assert_int_equal(atomic_load(&total), 9);
   assert_int_equal(atomic_load(&most[1]), 1);
-  assert_false(pool_push(p, 0, &jobs[100].link));
+  assert_false(push(p, 0, &jobs[100].link));
   pool_free(p);
 }
 
