@@ -7,6 +7,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -94,7 +95,11 @@ class Server:
         """CA file, made from the chain that the server keeps for itself."""
         path = self.folder / "ca.pem"
         text = (self.state / "tls/server.crt").read_text()
-        path.write_text("-----BEGIN" + text.split("-----BEGIN", 2)[2])
+        pem = "-----BEGIN" + text.split("-----BEGIN", 2)[2]
+        if not path.exists() or path.read_text() != pem:  # replaced whole: threads of a test share it
+            part = path.with_suffix(f".{threading.get_ident()}")
+            part.write_text(pem)
+            part.replace(path)
         return path
 
     def log(self):
