@@ -19,8 +19,12 @@ static MUST rc_t read_bundle(cli_t *c, slice_t *ret, err_t *e)
   buf_t b = buf_on(c->arena, LIM_PEM_FILE);
   const char *path = arena_text(c->arena, c->conf->server_ca_bundle_path);
   if (!path) return err_set(e, RC_NOMEM, "cli_memory", NULL, "out of memory");
-  TRY(file_read_path(path, LIM_PEM_FILE, &b, e));
-  if (b.n == 0) return err_set(e, RC_SYNTAX, "ca_bundle", NULL, "the CA bundle is empty");
+  rc_t r = file_read_path(path, LIM_PEM_FILE, &b, e);
+  if (rc_ok(r) && b.n == 0) r = err_set(e, RC_SYNTAX, "ca_bundle", NULL, "the file is empty");
+  if (!rc_ok(r)) {
+    e->field = "CERTCTL_SERVER_CA_BUNDLE_PATH (--ca-bundle):";
+    return r;
+  }
   *ret = buf_slice(&b);
   return rc(RC_OK);
 }
@@ -96,7 +100,8 @@ bool cli_judge(const cli_t *c, rc_t r, const err_t *e, const http_answer_t *answ
   if (answer->status < 400) return true;
   slice_t body = answer->body;
   while (body.n && body.p[body.n - 1] == '\n') body.n--;
-  cli_fail(CLI_FAILED, "API error (HTTP %d): %.*s", answer->status, SLICE_ARG(body));
+  const char *next = answer->status == 401 && c->conf->api_key.n == 0 ? "\n  no key was sent: set CERTCTL_API_KEY or --api-key" : "";
+  cli_fail(CLI_FAILED, "API error (HTTP %d): %.*s%s", answer->status, SLICE_ARG(body), next);
   return false;
 }
 

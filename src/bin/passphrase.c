@@ -22,6 +22,7 @@ static MUST rc_t from_file(const char *path, secret_t *ret, err_t *e)
   if (!buf_grow(&file, PASSPHRASE_MAX)) return err_set(e, RC_NOMEM, "passphrase", NULL, "out of memory");
   file.n = 0; /* room for all of it at once: growing would leave copies behind */
   rc_t r = file_read_path(path, PASSPHRASE_MAX, &file, e);
+  if (!rc_ok(r) && e) e->field = "CERTCTL_CA_PASSPHRASE_FILE";
   slice_t s = buf_slice(&file);
   while (s.n > 0 && (s.p[s.n - 1] == '\n' || s.p[s.n - 1] == '\r')) s.n--;
   if (rc_ok(r) && s.n == 0) r = err_set(e, RC_INVALID, "passphrase", "CERTCTL_CA_PASSPHRASE_FILE", "is empty");

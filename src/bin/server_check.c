@@ -32,6 +32,29 @@ static rc_t file_there(slice_t path, err_t *e)
   return file_info(&d, (const char *)path.p + slash, &info, e);
 }
 
+/* Those that each start reads; the CA's own files are read when it is made, and may be gone afterwards. */
+static rc_t look_files(const conf_t *conf, const char **ret_note, err_t *e)
+{
+  const struct {
+    const char *setting;
+    slice_t path;
+  } files[] = {{"CERTCTL_SERVER_TLS_CERT_PATH", conf->server_tls_cert_path},
+               {"CERTCTL_SERVER_TLS_KEY_PATH", conf->server_tls_key_path},
+               {"CERTCTL_CA_PASSPHRASE_FILE", conf->ca_passphrase_file}};
+  *ret_note = "none is named by a setting";
+  for (size_t i = 0; i < COUNT_OF(files); i++) {
+    if (files[i].path.n == 0) continue;
+    rc_t r = file_there(files[i].path, e);
+    if (!rc_ok(r)) {
+      e->field = files[i].setting;
+      err_value(e, files[i].path.p, files[i].path.n);
+      return r;
+    }
+    *ret_note = "those named by settings are there";
+  }
+  return rc(RC_OK);
+}
+
 static rc_t look_store(const conf_t *conf, const char **ret_note, err_t *e)
 {
   db_t *db = NULL;
@@ -86,6 +109,7 @@ static rc_t look_port(const conf_t *conf, const char **ret_note, err_t *e)
 int server_check(const conf_t *conf)
 {
   static const subject_t subjects[] = {{"settings", look_settings},
+                                         {"files", look_files},
                                        {"store", look_store},
                                        {"ca", look_ca},
                                        {"sandbox", look_sandbox},

@@ -79,12 +79,21 @@ static bool has_tls(const supervisor_t *s)
   return s->tls[0].path != NULL;
 }
 
+/* One of the two, open. */
+static MUST rc_t open_tls(supervisor_t *s, size_t i, int *ret, err_t *e)
+{
+  static const char *const settings[CHANNEL_FDS] = {"CERTCTL_SERVER_TLS_CERT_PATH", "CERTCTL_SERVER_TLS_KEY_PATH"};
+  rc_t r = watch_open(&s->tls[i], ret, e);
+  if (!rc_ok(r) && e) e->field = settings[i];
+  return r;
+}
+
 static MUST rc_t hand_tls(supervisor_t *s, err_t *e)
 {
   int fds[CHANNEL_FDS] = {-1, -1};
   for (size_t i = 0; i < CHANNEL_FDS; i++) (void)watch_changed(&s->tls[i]);
-  rc_t r = watch_open(&s->tls[0], &fds[0], e);
-  if (rc_ok(r)) r = watch_open(&s->tls[1], &fds[1], e);
+  rc_t r = open_tls(s, 0, &fds[0], e);
+  if (rc_ok(r)) r = open_tls(s, 1, &fds[1], e);
   if (rc_ok(r)) r = channel_post(s->net.control, LINK_TLS, fds, CHANNEL_FDS, e);
   for (size_t i = 0; i < CHANNEL_FDS; i++) channel_close(&fds[i]);
   return r;
@@ -282,6 +291,17 @@ static int run(supervisor_t *s)
   }
 }
 
+/* Files that cannot be opened refuse the start before anything is made. */
+static MUST rc_t check_tls(supervisor_t *s, err_t *e)
+{
+  for (size_t i = 0; i < CHANNEL_FDS && has_tls(s); i++) {
+    int fd = -1;
+    TRY(open_tls(s, i, &fd, e));
+    channel_close(&fd);
+  }
+  return rc(RC_OK);
+}
+
 static MUST rc_t prepare(supervisor_t *s, int argc, char **argv, err_t *e)
 {
   if (argc > ARGS_MAX) return err_limit(e, RC_FULL, "arguments", NULL, "there are more than {limit} arguments", ARGS_MAX);
@@ -297,6 +317,7 @@ static MUST rc_t prepare(supervisor_t *s, int argc, char **argv, err_t *e)
   }
   if (slice_is(s->conf->sandbox, "off")) log_line(LOG_WARN, "running without confinement", log_c("setting", "CERTCTL_SANDBOX"));
   else TRY(sandbox_supported(e));
+  TRY(check_tls(s, e));
   return passphrase_read(s->conf, &s->passphrase, e);
 }
 

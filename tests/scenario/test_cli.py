@@ -170,6 +170,12 @@ def test_connection_errors(cli, server, free_port, identity, tmp_path):
     for path in (str(empty), "/nonexistent.pem", str(identity / "key.pem")):
         r = cli("jobs", "list", "--ca-bundle", path)
         assert r.returncode == 1 and r.stderr.startswith("error: ")
+    assert "--ca-bundle" in cli("jobs", "list", "--ca-bundle", "/nonexistent.pem").stderr
+    server.set("GET", "/api/v1/jobs", (401, {"error": "Authorization header required"}))
+    r = cli("jobs", "list", CERTCTL_API_KEY="")
+    assert r.returncode == 1 and "set CERTCTL_API_KEY" in r.stderr
+    r = cli("jobs", "list", CERTCTL_API_KEY="another")
+    assert r.returncode == 1 and "set CERTCTL_API_KEY" not in r.stderr
     r = cli("jobs", "list", "--api-key", "a b")
     assert r.returncode == 1 and "API key" in r.stderr
     assert KEY not in r.stderr

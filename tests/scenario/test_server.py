@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -301,7 +302,7 @@ def test_broken_replacement_keeps_the_old_identity(operated, operators_ca, what)
 
 
 def test_tls_files_that_do_not_exist_refuse_the_start(place):
-    refused(place(CERTCTL_SERVER_TLS_CERT_PATH="/nowhere/cert.pem", CERTCTL_SERVER_TLS_KEY_PATH="/nowhere/key.pem"), "/nowhere/cert.pem")
+    refused(place(CERTCTL_SERVER_TLS_CERT_PATH="/nowhere/cert.pem", CERTCTL_SERVER_TLS_KEY_PATH="/nowhere/key.pem"), "CERTCTL_SERVER_TLS_CERT_PATH", "/nowhere/cert.pem")
 
 
 # --- its CA ---
@@ -400,7 +401,7 @@ def test_passphrase_file_and_wrong_passphrase(place, tmp_path):
     text = refused(s, "passphrase")
     assert "horse" not in text
     s.env |= {"CERTCTL_CA_PASSPHRASE": None, "CERTCTL_CA_PASSPHRASE_FILE": str(tmp_path / "gone")}
-    refused(s, "gone")
+    refused(s, "CERTCTL_CA_PASSPHRASE_FILE", "gone")
 
 
 # --- what stops it ---
@@ -461,8 +462,17 @@ def test_check_of_a_good_state_changes_nothing(place):
     s.stop()
     before = snapshot(s.folder)
     done = check(s)
-    assert done.returncode == 0 and [line.split()[0] for line in done.stdout.splitlines()] == ["settings", "store", "ca", "sandbox", "port"], done
+    assert done.returncode == 0 and [line.split()[0] for line in done.stdout.splitlines()] == ["settings", "files", "store", "ca", "sandbox", "port"], done
     assert snapshot(s.folder) == before
+
+
+@pytest.mark.parametrize("setting", ["CERTCTL_SERVER_TLS_KEY_PATH", "CERTCTL_CA_PASSPHRASE_FILE"])
+def test_check_names_the_setting_whose_file_is_missing(place, tmp_path, setting):
+    there = tmp_path / "there.pem"
+    there.write_text("x")
+    done = check(place(), **{"CERTCTL_SERVER_TLS_CERT_PATH": str(there), "CERTCTL_SERVER_TLS_KEY_PATH": str(there), setting: "/nowhere/file"})
+    assert done.returncode == 1, done
+    assert re.search(rf"^files +{setting} .*/nowhere/file", done.stdout, re.M), done.stdout
 
 
 def test_check_beside_a_running_server_says_the_port_is_in_use(place):
