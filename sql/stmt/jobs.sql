@@ -251,7 +251,7 @@ update loops set holder = null, lease_until = null where name = :name and holder
 -- :at time
 update loops set next_run_at = :at where name = :name and next_run_at > :at
 
--- name: job_for_end
+-- name: job_look
 -- :id text
 select j.type, j.certificate_id, j.attempts, j.max_attempts, r.retry_interval_seconds, j.status, j.target_id, j.agent_id
 from jobs j left join managed_certificates c on c.id = j.certificate_id

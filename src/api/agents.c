@@ -4,8 +4,8 @@
 #include "base/failpoint.h"
 #include "core/agents.h"
 #include "core/audit.h"
-#include "core/deploy.h"
 #include "core/issue.h"
+#include "core/report.h"
 #include "db/sql_stmts.h"
 #include "model/resources.h"
 #include "work/jobs.h"
@@ -254,6 +254,6 @@ rc_t agents_job_status(request_t *rq, reply_t *rp)
   if (rc_ok(got)) got = json_get_text(rq->body.root, "error", &error, &e);
   if (rc_ok(got) && status.n == 0) got = err_set(&e, RC_INVALID, "status", "status", "is required");
   if (rc_ok(got))
-    got = deploy_report(rq->core, rq->a, rq->param[1], rq->param[0], status, slice_sub(error, 0, 4096), rq->actor, &e);
+    got = report_status(rq->core, rq->a, rq->param[1], rq->param[0], status, slice_sub(error, 0, 4096), rq->actor, &e);
   return rc_ok(got) ? reply_status(rp, 200, "updated") : reply_error(rq, rp, got, &e);
 }

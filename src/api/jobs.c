@@ -2,7 +2,7 @@
 #include "api/handlers.h"
 #include "api/rest.h"
 #include "core/audit.h"
-#include "core/deploy.h"
+#include "core/verify.h"
 #include "db/sql_stmts.h"
 #include "model/job_state.h"
 #include "model/resources.h"
@@ -100,7 +100,7 @@ rc_t jobs_verify(request_t *rq, reply_t *rp)
   err_t e = {0};
   request_release(rq);
   rc_t got = verification_read(rq, &v, &e);
-  if (rc_ok(got)) got = deploy_verified(rq->core, rq->a, &v, rq->actor, &e);
+  if (rc_ok(got)) got = verify_record(rq->core, rq->a, &v, rq->actor, &e);
   if (!rc_ok(got)) return reply_error(rq, rp, got, &e);
   jw_t j = reply_json(rp, 200);
   jw_object(&j);

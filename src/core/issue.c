@@ -10,6 +10,7 @@
 #include "model/resources.h"
 #include "wire/json_in.h"
 #include "wire/pem.h"
+#include "work/jobs.h"
 #include "x509/cert.h"
 #include "x509/csr.h"
 #include "x509/names.h"
@@ -289,28 +290,18 @@ rc_t issue_give_up(const core_t *core, arena_t *a, slice_t job_id, slice_t agent
                    err_t *e)
 {
   us_t now = time_wall(core->time);
-  job_t job = {0};
-  int64_t retry_s = 3600;
-  {
-    DB_READ_SCOPED db_read_t *r = NULL;
-    TRY(db_read_begin(core->db, &r, e));
-    TRY(db_query(r, SQL(a, job_for_end, .id = job_id), e));
-    TRY(db_next(r, e));
-    TRY(db_col_text_dup(r, 1, a, &job.certificate_id));
-    job.attempts = db_col_int(r, 2);
-    job.max_attempts = db_col_int(r, 3);
-    if (!db_col_null(r, 4)) retry_s = db_col_int(r, 4);
-  }
-  bool again = job.attempts + 1 < job.max_attempts;
+  job_look_t x;
+  TRY(job_look(core->db, a, job_id, &x, e));
+  bool again = x.job.attempts + 1 < x.job.max_attempts;
   cmd_t *c = cmd_new(a);
   if (!c) return rc(RC_NOMEM);
   cmd_add(c,
           SQL(a, job_csr_given_up, .id = job_id, .agent = agent_id, .error = why, .at = now,
-              .next = again ? us_add_s(now, retry_s) : US_NEVER),
+              .next = again ? us_add_s(now, x.retry_s) : US_NEVER),
           1);
-  cmd_add(c, SQL(a, certificate_unrenewed, .id = job.certificate_id, .at = now, .job = job_id), CMD_ANY_ROWS);
+  cmd_add(c, SQL(a, certificate_unrenewed, .id = x.job.certificate_id, .at = now, .job = job_id), CMD_ANY_ROWS);
   AUDIT(c, a, now, who, .action = "renewal_job_failed", .resource_type = "certificate",
-        .resource_id = job.certificate_id, .details = AUDIT_FACTS(a, fact_s("job_id", job_id), fact_s("error", why)));
+        .resource_id = x.job.certificate_id, .details = AUDIT_FACTS(a, fact_s("job_id", job_id), fact_s("error", why)));
   cmd_wake(c, 'j', job_id);
   return db_submit(core->db, c, e);
 }

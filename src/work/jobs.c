@@ -17,6 +17,26 @@ rc_t job_add(cmd_t *c, arena_t *a, us_t now, const job_spec_t *spec, slice_t *re
   return rc(RC_OK);
 }
 
+rc_t job_look(db_t *db, arena_t *a, slice_t id, job_look_t *ret, err_t *e)
+{
+  DB_READ_SCOPED db_read_t *r = NULL;
+  job_look_t x = {.job.id = id, .retry_s = 3600};
+  TRY(db_read_begin(db, &r, e));
+  rc_t got = db_one(r, SQL(a, job_look, .id = id), e);
+  if (rc_is(got, RC_NOTFOUND)) return err_set(e, RC_NOTFOUND, "job", NULL, "Job not found");
+  TRY(got);
+  TRY(db_col_text_dup(r, 0, a, &x.job.type));
+  TRY(db_col_text_dup(r, 1, a, &x.job.certificate_id));
+  x.job.attempts = db_col_int(r, 2);
+  x.job.max_attempts = db_col_int(r, 3);
+  if (!db_col_null(r, 4)) x.retry_s = db_col_int(r, 4);
+  TRY(db_col_text_dup(r, 5, a, &x.job.status));
+  TRY(db_col_text_dup(r, 6, a, &x.job.target_id));
+  TRY(db_col_text_dup(r, 7, a, &x.job.agent_id));
+  *ret = x;
+  return rc(RC_OK);
+}
+
 /* The rows that jobs_for_agent shows. */
 static rc_t candidates(db_read_t *r, arena_t *a, slice_t agent, us_t now, job_t *rows, size_t *ret_n, err_t *e)
 {

@@ -25,6 +25,14 @@ typedef struct job_spec {
 /* Appends the row to the command and wakes the agent once committed. *ret_id in the arena. */
 MUST rc_t job_add(cmd_t *c, arena_t *a, us_t now, const job_spec_t *spec, slice_t *ret_id);
 
+typedef struct job_look {
+  job_t job;              /* id, type, certificate, target, agent, status, attempts, max_attempts */
+  int64_t retry_s;        /* its policy's pause before a repetition; an hour without a policy */
+} job_look_t;
+
+/* The row as it stands now. RC_NOTFOUND. */
+MUST rc_t job_look(db_t *db, arena_t *a, slice_t id, job_look_t *ret, err_t *e);
+
 typedef struct work_item {
   slice_t id, type, certificate_id, common_name, target_id, target_type, target_config, status;
   texts_t sans;
