@@ -178,11 +178,8 @@ static rc_t gather(agent_t *g, const work_item_t *item, deployment_t *d, const c
   TRY(key_id_check("certificate_id", item->certificate_id, e));
   *ret_what = "connector init failed";
   d->kind = target_find(item->target_type);
-  if (!d->kind) {
-    rc_t r = err_set(e, RC_INVALID, "target_type", NULL, "unsupported target type");
-    err_value(e, item->target_type.p, item->target_type.n);
-    return r;
-  }
+  if (!d->kind)
+    return err_quote(e, RC_INVALID, "target_type", NULL, "unsupported target type", item->target_type);
   *ret_what = "target config validation failed";
   TRY(d->kind->check(item->target_config, g->arena, e));
   *ret_what = "certificate pickup failed";

@@ -42,12 +42,10 @@ rc_t key_id_check(const char *field, slice_t id, err_t *e)
   bool ok = id.n >= 1 && id.n <= KEY_ID_MAX && !slice_is(id, ".") && !slice_is(id, "..");
   for (size_t i = 0; ok && i < id.n; i++) {
     uint8_t c = id.p[i];
-    ok = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+    ok = ascii_is_alnum(c) || c == '.' || c == '_' || c == '-';
   }
   if (ok) return rc(RC_OK);
-  rc_t r = err_set(e, RC_INVALID, "id_syntax", field, "must be 1 to 128 letters, digits, dots, underscores or hyphens");
-  err_value(e, id.p, id.n);
-  return r;
+  return err_quote(e, RC_INVALID, "id_syntax", field, "must be 1 to 128 letters, digits, dots, underscores or hyphens", id);
 }
 
 static void name_of(slice_t stem, const char *suffix, char out[LIM_NAME])

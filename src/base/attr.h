@@ -8,7 +8,6 @@
 #define NORETURN __attribute__((noreturn))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 #define CLEANUP(fn) __attribute__((cleanup(fn)))
-#define UNUSED __attribute__((unused))
 
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -7,13 +7,18 @@ int slice_cmp(slice_t a, slice_t b)
   return c ? c : (a.n > b.n) - (a.n < b.n);
 }
 
-static uint8_t lower(uint8_t c) { return c >= 'A' && c <= 'Z' ? (uint8_t)(c + 32) : c; }
+rc_t err_quote(err_t *e, int32_t code, const char *reason, const char *field, const char *text, slice_t value)
+{
+  err_set(e, code, reason, field, text);
+  err_value(e, value.p, value.n);
+  return rc(code);
+}
 
 bool slice_ieq(slice_t a, slice_t b)
 {
   if (a.n != b.n) return false;
   for (size_t i = 0; i < a.n; i++)
-    if (lower(a.p[i]) != lower(b.p[i])) return false;
+    if (ascii_lower(a.p[i]) != ascii_lower(b.p[i])) return false;
   return true;
 }
 
@@ -106,13 +111,6 @@ void hex_encode(slice_t s, char *out)
     out[2 * i + 1] = digit[s.p[i] & 15];
   }
   out[2 * s.n] = 0;
-}
-
-static int hex_digit(uint8_t c)
-{
-  if (c >= '0' && c <= '9') return c - '0';
-  c = lower(c);
-  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 rc_t hex_decode(slice_t hex, uint8_t *out, size_t cap, size_t *ret_n)

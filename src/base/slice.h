@@ -25,6 +25,35 @@ static inline slice_t slice_str(const char *s) { return s ? slice_of(s, strlen(s
 static inline bool slice_eq(slice_t a, slice_t b) { return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0); }
 static inline bool slice_is(slice_t a, const char *s) { return slice_eq(a, slice_str(s)); }
 
+/* err_set with the offending value, as err_value cuts it. Returns rc(code). */
+rc_t err_quote(err_t *e, int32_t code, const char *reason, const char *field, const char *text, slice_t value);
+
+/* ASCII, whatever the locale. */
+static inline bool ascii_is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
+static inline bool ascii_is_alpha(uint8_t c) { return (c | 0x20) >= 'a' && (c | 0x20) <= 'z'; }
+static inline bool ascii_is_alnum(uint8_t c) { return ascii_is_digit(c) || ascii_is_alpha(c); }
+static inline uint8_t ascii_lower(uint8_t c) { return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c; }
+
+/* Value of a hex digit of either case; -1 for anything else. */
+static inline int hex_digit(uint8_t c)
+{
+  if (ascii_is_digit(c)) return c - '0';
+  c = ascii_lower(c);
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Little-endian numbers of n octets, 1 to 8. */
+static inline void le_put(uint8_t *p, uint64_t v, size_t n)
+{
+  for (size_t i = 0; i < n; i++) p[i] = (uint8_t)(v >> (8 * i));
+}
+static inline uint64_t le_get(const uint8_t *p, size_t n)
+{
+  uint64_t v = 0;
+  for (size_t i = n; i > 0; i--) v = v << 8 | p[i - 1];
+  return v;
+}
+
 /* Byte-wise order, shorter first on a tie: <0, 0, >0. */
 int slice_cmp(slice_t a, slice_t b);
 

@@ -1,5 +1,5 @@
 /*
- * Row types of background loops and metrics.
+ * Row type of background loops.
  */
 #ifndef DESC_LOOP_H
 #define DESC_LOOP_H
@@ -13,12 +13,5 @@ typedef struct loop {
   rc_t (*run)(void *ctx); /* one run; its own failures are logged by the ticker */
   const char *help;
 } loop_t;
-
-typedef struct metric {
-  const char *name;   /* JSON member */
-  const char *group;  /* "gauge", "counter", "uptime" */
-  const char *sql;    /* column of the summary statement it is read from; NULL = in-process */
-  const char *help;
-} metric_t;
 
 #endif

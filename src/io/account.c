@@ -44,9 +44,7 @@ static rc_t find(slice_t name, bool (*id)(const char *name, char *room, uint32_t
     text[name.n] = '\0';
     if (id(text, room, ret)) return rc(RC_OK);
   }
-  rc_t r = err_set(e, RC_NOTFOUND, "account_unknown", NULL, unknown);
-  err_value(e, name.p, name.n);
-  return r;
+  return err_quote(e, RC_NOTFOUND, "account_unknown", NULL, unknown, name);
 }
 
 rc_t user_find(slice_t name, uint32_t *ret, err_t *e) { return find(name, user_id, "no such user", ret, e); }

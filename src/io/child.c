@@ -1,5 +1,7 @@
 #include "io/child.h"
 
+#include "io/sys_int.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -7,13 +9,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-static rc_t fail(err_t *e, const char *reason, const char *value)
-{
-  err_set(e, RC_IO, reason, NULL, strerrordesc_np(errno));
-  if (value) err_value(e, value, strlen(value));
-  return rc(RC_IO);
-}
 
 /* In the child, between fork and exec: only calls that are safe there. */
 static void become(const child_spec_t *spec, pid_t parent)
@@ -41,9 +36,9 @@ static void become(const child_spec_t *spec, pid_t parent)
 rc_t child_start(const child_spec_t *spec, pid_t *ret, err_t *e)
 {
   pid_t parent = getpid();
-  if (access(spec->path, X_OK) != 0) return fail(e, "child_program", spec->path);
+  if (access(spec->path, X_OK) != 0) return sys_fail(e, errno, "child_program", spec->path);
   pid_t pid = fork();
-  if (pid < 0) return fail(e, "child_fork", spec->path);
+  if (pid < 0) return sys_fail(e, errno, "child_fork", spec->path);
   if (pid == 0) {
     become(spec, parent);
     _exit(CHILD_NO_EXEC);
@@ -106,7 +101,7 @@ rc_t child_program(const char *name, char *out, size_t cap, err_t *e)
 {
   char self[4096];
   ssize_t n = readlink("/proc/self/exe", self, sizeof self);
-  if (n <= 0) return fail(e, "child_program", "/proc/self/exe");
+  if (n <= 0) return sys_fail(e, errno, "child_program", "/proc/self/exe");
   if ((size_t)n >= sizeof self) return err_set(e, RC_FULL, "child_program", NULL, "has too long a path");
   size_t dir = (size_t)n;
   while (name && dir > 0 && self[dir - 1] != '/') dir--;

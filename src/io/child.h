@@ -22,7 +22,8 @@ typedef struct child_spec {
 
 /*
  * Starts it in a process group of its own (a terminal's Ctrl-C reaches the supervisor alone), with no signal blocked
- * or ignored, to be killed when this process ends. A program that cannot be executed ends with CHILD_NO_EXEC.
+ * or ignored, to be killed when this process ends. RC_NOTFOUND or RC_DENIED for a program that is not there to be
+ * executed, RC_IO; one that fails later ends with CHILD_NO_EXEC.
  */
 MUST rc_t child_start(const child_spec_t *spec, pid_t *ret, err_t *e);
 
@@ -49,8 +50,8 @@ int child_signal_wait(int64_t timeout_ms);
 void child_signals_ignore(void);
 
 /*
- * Path of the program that this process runs, or of `name` in the same folder (NULL: the program itself). RC_FULL,
- * RC_IO.
+ * Path of the program that this process runs, or of `name` in the same folder (NULL: the program itself). RC_FULL, or
+ * the class of the system's error.
  */
 MUST rc_t child_program(const char *name, char *out, size_t cap, err_t *e);
 

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "io/sys_int.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -18,29 +19,6 @@ _Static_assert(LIM_NAME > NAME_MAX, "a component must fit");
 
 enum { PATH_TEXT = LIM_PATH + LIM_NAME };
 
-static void close_fd(int *fd)
-{
-  if (*fd >= 0) close(*fd);
-  *fd = -1;
-}
-#define FD_SCOPED CLEANUP(close_fd)
-
-static int32_t class_of(int err)
-{
-  switch (err) {
-    case ENOENT:
-    case ENOTDIR: return RC_NOTFOUND;
-    case EACCES:
-    case EPERM:
-    case EROFS: return RC_DENIED;
-    case EEXIST: return RC_CONFLICT;
-    case ELOOP:
-    case EISDIR: return RC_INVALID;
-    case ENOMEM: return RC_NOMEM;
-    default: return RC_IO;
-  }
-}
-
 /* Failure `err` of a step on dir/name; name may be NULL. The tail of a long path says more than its head. */
 static rc_t fail(err_t *e, int err, const char *reason, const char *dir, const char *name)
 {
@@ -49,9 +27,7 @@ static rc_t fail(err_t *e, int err, const char *reason, const char *dir, const c
   size_t len = n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
   size_t cut = len < ERR_VALUE_MAX ? 0 : len - (ERR_VALUE_MAX - 1);
 
-  rc_t r = err_set(e, class_of(err), reason, NULL, strerrordesc_np(err));
-  err_value(e, text + cut, len - cut);
-  return r;
+  return err_quote(e, sys_class(err), reason, NULL, strerrordesc_np(err), slice_of(text + cut, len - cut));
 }
 
 static rc_t refuse(err_t *e, int32_t code, const char *reason, const char *text, const char *dir, const char *name)
@@ -123,7 +99,7 @@ rc_t dir_open(const char *path, dir_t *ret, err_t *e)
 
 void dir_close(dir_t *d)
 {
-  close_fd(&d->fd);
+  sys_close(&d->fd);
 }
 
 rc_t dir_sync(const dir_t *d, err_t *e)
@@ -231,7 +207,7 @@ rc_t dir_each(const dir_t *d, rc_t (*each)(void *self, const char *name), void *
   DIR *s = fd >= 0 ? fdopendir(fd) : NULL;
   if (!s) {
     int err = errno;
-    close_fd(&fd);
+    sys_close(&fd);
     return fail(e, err, "file_list", d->path, NULL);
   }
   rc_t r = rc(RC_OK);
@@ -253,11 +229,8 @@ rc_t dir_each(const dir_t *d, rc_t (*each)(void *self, const char *name), void *
 rc_t dir_of(slice_t path, dir_t *ret_dir, char ret_name[LIM_NAME], err_t *e)
 {
   char text[PATH_TEXT];
-  if (path.n >= sizeof text || path.n < 2 || path.p[0] != '/' || memchr(path.p, 0, path.n)) {
-    rc_t r = err_set(e, RC_INVALID, "file_path", NULL, "is not an absolute path of a file");
-    err_value(e, path.p, path.n);
-    return r;
-  }
+  if (path.n >= sizeof text || path.n < 2 || path.p[0] != '/' || memchr(path.p, 0, path.n))
+    return err_quote(e, RC_INVALID, "file_path", NULL, "is not an absolute path of a file", path);
   memcpy(text, path.p, path.n);
   text[path.n] = '\0';
   char *slash = strrchr(text, '/');
@@ -539,7 +512,7 @@ rc_t log_file_open(const dir_t *d, const char *name, log_file_t *ret, err_t *e)
   TRY(open_log(d, name, O_RDWR | O_CREAT, true, &f, e));
   rc_t r = dir_sync(d, e);
   if (rc_ok(r)) *ret = f;
-  else close_fd(&f.fd);
+  else sys_close(&f.fd);
   return r;
 }
 
@@ -599,7 +572,7 @@ rc_t log_file_cut(log_file_t *f, uint64_t size, err_t *e)
 
 void log_file_close(log_file_t *f)
 {
-  close_fd(&f->fd);
+  sys_close(&f->fd);
 }
 
 /* The leak checker traces its own process, which one that is not dumpable refuses. */

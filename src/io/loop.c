@@ -267,9 +267,7 @@ static rc_t parse_address(slice_t host, uint16_t port, struct sockaddr_storage *
     memset(ret, 0, sizeof *ret);
     if (uv_ip4_addr(text, port, (struct sockaddr_in *)ret) == 0 || uv_ip6_addr(text, port, (struct sockaddr_in6 *)ret) == 0) return rc(RC_OK);
   }
-  rc_t r = err_set(e, RC_INVALID, "listen_host", NULL, "listen address must be an IP address or localhost");
-  err_value(e, host.p, host.n);
-  return r;
+  return err_quote(e, RC_INVALID, "listen_host", NULL, "listen address must be an IP address or localhost", host);
 }
 
 static bool set_flag(int fd, int level, int name, int on) { return setsockopt(fd, level, name, &on, sizeof on) == 0; }

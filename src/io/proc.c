@@ -1,6 +1,7 @@
 #include "io/proc.h"
 
 #include "base/limits.h"
+#include "io/sys_int.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,26 +22,11 @@ static const char *const environment[] = {
 
 static const char *const folders[] = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"};
 
-static void close_fd(int *fd)
-{
-  if (*fd >= 0) close(*fd);
-  *fd = -1;
-}
-#define FD_SCOPED CLEANUP(close_fd)
-
-static rc_t fail(err_t *e, int err, const char *reason, const char *program)
-{
-  int32_t code = err == ENOENT ? RC_NOTFOUND : err == EACCES ? RC_DENIED : RC_IO;
-  rc_t r = err_set(e, code, reason, NULL, strerrordesc_np(err));
-  err_value(e, program, strlen(program));
-  return r;
-}
-
 /* Path of the program: as given when it has a slash, else from the fixed folders. */
 static rc_t find_program(const char *name, char out[LIM_PATH], err_t *e)
 {
   if (strchr(name, '/')) {
-    if (strlen(name) >= LIM_PATH) return fail(e, ENAMETOOLONG, "proc_start", name);
+    if (strlen(name) >= LIM_PATH) return sys_fail(e, ENAMETOOLONG, "proc_start", name);
     memcpy(out, name, strlen(name) + 1);
     return rc(RC_OK);
   }
@@ -48,7 +34,7 @@ static rc_t find_program(const char *name, char out[LIM_PATH], err_t *e)
     int n = snprintf(out, LIM_PATH, "%s/%s", folders[i], name);
     if (n > 0 && n < LIM_PATH && access(out, X_OK) == 0) return rc(RC_OK);
   }
-  return fail(e, ENOENT, "proc_start", name);
+  return sys_fail(e, ENOENT, "proc_start", name);
 }
 
 /* In the child, between fork and exec: async-signal-safe calls only. Returns only by failing. */
@@ -73,19 +59,19 @@ static void become(const char *program, const char *const *argv, int output)
 static rc_t start(const char *program, const char *const *argv, int output, pid_t *ret_pid, err_t *e)
 {
   int report[2];
-  if (pipe2(report, O_CLOEXEC) != 0) return fail(e, errno, "proc_start", program);
+  if (pipe2(report, O_CLOEXEC) != 0) return sys_fail(e, errno, "proc_start", program);
   FD_SCOPED int rd = report[0];
   FD_SCOPED int wr = report[1];
 
   pid_t pid = fork();
-  if (pid < 0) return fail(e, errno, "proc_start", program);
+  if (pid < 0) return sys_fail(e, errno, "proc_start", program);
   if (pid == 0) {
     become(program, argv, output);
     int err = errno;
     ssize_t n = write(wr, &err, sizeof err);
     _exit(n == (ssize_t)sizeof err ? 127 : 126);
   }
-  close_fd(&wr);
+  sys_close(&wr);
   setpgid(pid, pid); /* also from here, so that the group exists before a kill */
   int err = 0;
   ssize_t n;
@@ -94,7 +80,7 @@ static rc_t start(const char *program, const char *const *argv, int output, pid_
   if (n == (ssize_t)sizeof err) {
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
     }
-    return fail(e, err, "proc_start", program);
+    return sys_fail(e, err, "proc_start", program);
   }
   *ret_pid = pid;
   return rc(RC_OK);
@@ -148,11 +134,11 @@ rc_t proc_run(const proc_spec_t *spec, buf_t *out, proc_result_t *ret, err_t *e)
   pid_t pid = -1;
   proc_result_t r = {.exit_code = -1};
   TRY(find_program(spec->argv[0], program, e));
-  if (pipe2(ends, O_CLOEXEC) != 0) return fail(e, errno, "proc_start", program);
+  if (pipe2(ends, O_CLOEXEC) != 0) return sys_fail(e, errno, "proc_start", program);
   FD_SCOPED int rd = ends[0];
   FD_SCOPED int wr = ends[1];
   TRY(start(program, spec->argv, wr, &pid, e));
-  close_fd(&wr);
+  sys_close(&wr);
   if (fcntl(rd, F_SETFL, O_NONBLOCK) != 0) r.timed_out = true;
   FD_SCOPED int pidfd = pidfd_open(pid, 0);
   if (pidfd < 0 || r.timed_out) {
@@ -167,7 +153,7 @@ rc_t proc_run(const proc_spec_t *spec, buf_t *out, proc_result_t *ret, err_t *e)
   do got = waitpid(pid, &status, 0);
   while (got < 0 && errno == EINTR);
   drain(rd, out);
-  if (got != pid) return fail(e, errno, "proc_wait", program);
+  if (got != pid) return sys_fail(e, errno, "proc_wait", program);
   if (WIFEXITED(status)) r.exit_code = WEXITSTATUS(status);
   if (WIFSIGNALED(status)) r.signal = WTERMSIG(status);
   *ret = r;
@@ -193,9 +179,8 @@ rc_t proc_split(slice_t command, arena_t *a, const char *ret_argv[PROC_ARGS + 1]
   for (size_t i = 0; i < command.n; i++) {
     uint8_t c = command.p[i];
     if (c != 0 && !memchr(banned, c, sizeof banned - 1)) continue;
-    rc_t r = err_set(e, RC_INVALID, "command_characters", NULL, "must not contain shell metacharacters");
-    err_value(e, command.p + i, 1);
-    return r;
+    return err_quote(e, RC_INVALID, "command_characters", NULL, "must not contain shell metacharacters",
+                     slice_sub(command, i, 1));
   }
   size_t n = 0;
   for (size_t i = 0; i < command.n;) {

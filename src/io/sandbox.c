@@ -1,5 +1,7 @@
 #include "io/sandbox.h"
 
+#include "io/sys_int.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -14,14 +16,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-static rc_t fail(err_t *e, const char *reason, const char *value)
-{
-  int32_t code = errno == ENOENT ? RC_NOTFOUND : errno == EPERM || errno == EACCES ? RC_DENIED : RC_IO;
-  err_set(e, code, reason, NULL, strerrordesc_np(errno));
-  if (value) err_value(e, value, strlen(value));
-  return rc(code);
-}
 
 /* --- Landlock --- */
 
@@ -71,12 +65,12 @@ static MUST rc_t ll_add(int ruleset, const sandbox_path_t *p, uint64_t known, er
   struct stat st;
   int fd = open(p->path, O_PATH | O_CLOEXEC);
   if (fd < 0 && errno == ENOENT && p->optional) return rc(RC_OK);
-  if (fd < 0) return fail(e, "sandbox_path", p->path);
+  if (fd < 0) return sys_fail(e, errno, "sandbox_path", p->path);
   uint64_t access = wanted[p->access];
   if (fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode)) access &= LL_FILE_RW; /* rights of directories are refused on files */
   struct landlock_path_beneath_attr rule = {.allowed_access = access & known, .parent_fd = fd};
   long r = syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
-  rc_t code = r == 0 ? rc(RC_OK) : fail(e, "sandbox_path", p->path);
+  rc_t code = r == 0 ? rc(RC_OK) : sys_fail(e, errno, "sandbox_path", p->path);
   close(fd);
   return code;
 }
@@ -92,11 +86,11 @@ rc_t sandbox_files(const sandbox_path_t *paths, size_t n, err_t *e)
     size = sizeof attr;
   }
   int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
-  if (ruleset < 0) return fail(e, "sandbox_landlock", NULL);
+  if (ruleset < 0) return sys_fail(e, errno, "sandbox_landlock", NULL);
   rc_t code = rc(RC_OK);
   for (size_t i = 0; i < n && rc_ok(code); i++) code = ll_add(ruleset, &paths[i], attr.fs, e);
-  if (rc_ok(code) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) code = fail(e, "sandbox_privileges", NULL);
-  if (rc_ok(code) && syscall(SYS_landlock_restrict_self, ruleset, 0) != 0) code = fail(e, "sandbox_landlock", NULL);
+  if (rc_ok(code) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) code = sys_fail(e, errno, "sandbox_privileges", NULL);
+  if (rc_ok(code) && syscall(SYS_landlock_restrict_self, ruleset, 0) != 0) code = sys_fail(e, errno, "sandbox_landlock", NULL);
   close(ruleset);
   return code;
 }
@@ -115,10 +109,10 @@ rc_t sandbox_supported(err_t *e)
 rc_t sandbox_harden(pid_t parent, err_t *e)
 {
   const struct rlimit none = {0, 0};
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail(e, "sandbox_privileges", NULL);
-  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return fail(e, "sandbox_dumpable", NULL);
-  if (setrlimit(RLIMIT_CORE, &none) != 0) return fail(e, "sandbox_core", NULL);
-  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return fail(e, "sandbox_parent", NULL);
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return sys_fail(e, errno, "sandbox_privileges", NULL);
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return sys_fail(e, errno, "sandbox_dumpable", NULL);
+  if (setrlimit(RLIMIT_CORE, &none) != 0) return sys_fail(e, errno, "sandbox_core", NULL);
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return sys_fail(e, errno, "sandbox_parent", NULL);
   if (getppid() != parent) return err_set(e, RC_CLOSED, "sandbox_parent", NULL, "the supervisor is gone");
   return rc(RC_OK);
 }
@@ -127,7 +121,7 @@ rc_t sandbox_drop_root(uid_t uid, err_t *e)
 {
   pid_t parent = getppid();
   if (geteuid() != 0) return rc(RC_OK);
-  if (setgroups(0, NULL) != 0 || setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0) return fail(e, "sandbox_user", NULL);
+  if (setgroups(0, NULL) != 0 || setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0) return sys_fail(e, errno, "sandbox_user", NULL);
   if (setuid(0) == 0) return err_set(e, RC_IO, "sandbox_user", NULL, "root came back");
   return sandbox_harden(parent, e); /* a change of user resets the death signal and the dumpable flag */
 }
@@ -136,8 +130,8 @@ rc_t sandbox_give(const char *path, uid_t uid, err_t *e)
 {
   if (geteuid() != 0) return rc(RC_OK);
   int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-  if (fd < 0) return fail(e, "sandbox_owner", path);
-  rc_t code = fchownat(fd, "", uid, uid, AT_EMPTY_PATH) == 0 ? rc(RC_OK) : fail(e, "sandbox_owner", path);
+  if (fd < 0) return sys_fail(e, errno, "sandbox_owner", path);
+  rc_t code = fchownat(fd, "", uid, uid, AT_EMPTY_PATH) == 0 ? rc(RC_OK) : sys_fail(e, errno, "sandbox_owner", path);
   close(fd);
   return code;
 }

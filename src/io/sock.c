@@ -62,8 +62,7 @@ rc_t sock_write(const sock_t *s, const void *p, size_t n, size_t *ret_n)
 
 static MUST rc_t connect_error(err_t *e, int32_t code, const char *reason, const char *text, slice_t host)
 {
-  rc_t r = err_set(e, code, reason, NULL, text);
-  err_value(e, host.p, host.n);
+  rc_t r = err_quote(e, code, reason, NULL, text, host);
   if (e) e->retry = true;
   return r;
 }

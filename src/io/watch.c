@@ -1,5 +1,7 @@
 #include "io/watch.h"
 
+#include "io/sys_int.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -23,12 +25,7 @@ bool watch_changed(watch_t *w)
 rc_t watch_open(const watch_t *w, int *ret_fd, err_t *e)
 {
   int fd = open(w->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-  if (fd >= 0) {
-    *ret_fd = fd;
-    return rc(RC_OK);
-  }
-  int32_t code = errno == ENOENT ? RC_NOTFOUND : errno == EACCES ? RC_DENIED : RC_IO;
-  err_set(e, code, "file_open", NULL, strerrordesc_np(errno));
-  err_value(e, w->path, strlen(w->path));
-  return rc(code);
+  if (fd < 0) return sys_fail(e, errno, "file_open", w->path);
+  *ret_fd = fd;
+  return rc(RC_OK);
 }

@@ -33,9 +33,7 @@ static MUST rc_t only(const json_t *obj, const char *const *known, err_t *e)
     const char *const *k = known;
     while (*k && !slice_is(key, *k)) k++;
     if (*k) continue;
-    err_set(e, RC_INVALID, "ceiling_member", NULL, "is not a member of a ceiling");
-    err_value(e, key.p, key.n);
-    return rc(RC_INVALID);
+    return err_quote(e, RC_INVALID, "ceiling_member", NULL, "is not a member of a ceiling", key);
   }
   return rc(RC_OK);
 }
@@ -97,9 +95,7 @@ static MUST rc_t read_names(arena_t *a, const json_t *root, ceiling_t *c, err_t 
     TRY(json_get_texts(names, kind->member, CEILING_PATTERNS, a, list, e));
     for (size_t i = 0; i < list->n; i++) {
       if (is_any(list->v[i]) || kind->ok(a, list->v[i])) continue;
-      err_set(e, RC_INVALID, "ceiling_pattern", kind->member, "is no pattern of this kind");
-      err_value(e, list->v[i].p, list->v[i].n);
-      return rc(RC_INVALID);
+      return err_quote(e, RC_INVALID, "ceiling_pattern", kind->member, "is no pattern of this kind", list->v[i]);
     }
   }
   return rc(RC_OK);
@@ -224,20 +220,13 @@ static texts_t patterns_of(const ceiling_t *c, name_kind_t kind)
   }
 }
 
-static MUST rc_t denied(err_t *e, const char *reason, const char *field, const char *text, slice_t value)
-{
-  err_set(e, RC_DENIED, reason, field, text);
-  err_value(e, value.p, value.n);
-  return rc(RC_DENIED);
-}
-
 rc_t ceiling_check_names(const ceiling_t *c, names_t names, err_t *e)
 {
   for (size_t i = 0; i < names.n; i++) {
     texts_t patterns = patterns_of(c, names.v[i].kind);
     size_t k = 0;
     while (k < patterns.n && !pattern_allows(patterns.v[k], &names.v[i])) k++;
-    if (k == patterns.n) return denied(e, "ceiling_names", "names", "is outside the CA's ceiling", names.v[i].text);
+    if (k == patterns.n) return err_quote(e, RC_DENIED, "ceiling_names", "names", "is outside the CA's ceiling", names.v[i].text);
   }
   return rc(RC_OK);
 }
@@ -263,11 +252,8 @@ rc_t ceiling_check_key(const ceiling_t *c, slice_t algorithm, int64_t size, text
   for (size_t k = 0; k < profile_keys.n; k++) {
     slice_t rest = profile_keys.v[k], name = {NULL, 0};
     int64_t least;
-    if (!slice_split(&rest, ':', &name) || !algorithm_known(&name) || !rest.p || !rc_ok(slice_i64(rest, &least))) {
-      err_set(e, RC_INVALID, "profile_key_form", "profile_keys", "must be ALGORITHM:SIZE");
-      err_value(e, profile_keys.v[k].p, profile_keys.v[k].n);
-      return rc(RC_INVALID);
-    }
+    if (!slice_split(&rest, ':', &name) || !algorithm_known(&name) || !rest.p || !rc_ok(slice_i64(rest, &least)))
+      return err_quote(e, RC_INVALID, "profile_key_form", "profile_keys", "must be ALGORITHM:SIZE", profile_keys.v[k]);
     allowed = allowed || (slice_eq(name, algorithm) && size >= least);
   }
   if (allowed) return rc(RC_OK);
@@ -279,7 +265,7 @@ rc_t ceiling_check_usages(const ceiling_t *c, texts_t usages, err_t *e)
   for (size_t i = 0; i < usages.n; i++) {
     size_t k = 0;
     while (k < c->usages.n && !slice_eq(c->usages.v[k], usages.v[i])) k++;
-    if (k == c->usages.n) return denied(e, "ceiling_usages", "ekus", "is outside the CA's ceiling", usages.v[i]);
+    if (k == c->usages.n) return err_quote(e, RC_DENIED, "ceiling_usages", "ekus", "is outside the CA's ceiling", usages.v[i]);
   }
   return rc(RC_OK);
 }

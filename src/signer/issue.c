@@ -38,13 +38,6 @@ typedef struct issue {
   uint8_t digest[RECORD_DIGEST];
 } issue_t;
 
-static MUST rc_t refuse(err_t *e, int32_t code, const char *reason, const char *field, const char *text, slice_t value)
-{
-  err_set(e, code, reason, field, text);
-  err_value(e, value.p, value.n);
-  return rc(code);
-}
-
 static MUST rc_t no_memory(err_t *e)
 {
   return err_set(e, RC_NOMEM, "signer_memory", NULL, "out of memory");
@@ -60,17 +53,17 @@ static MUST rc_t check_common_name(arena_t *a, slice_t cn, names_t names, slice_
   *ret = cn;
   if (cn.n == 0) return rc(RC_OK);
   if (rc_ok(names_parse(a, cn, &n, NULL))) {
-    if (!names_have(names, &n)) return refuse(e, RC_INVALID, "common_name_not_asked", "common_name", "is not one of the names", cn);
+    if (!names_have(names, &n)) return err_quote(e, RC_INVALID, "common_name_not_asked", "common_name", "is not one of the names", cn);
     *ret = n.text;
     return rc(RC_OK);
   }
   bool blank = slice_find(cn, ' ') < cn.n, mark = false;
   for (size_t i = 0; i < cn.n; i++) {
-    if (cn.p[i] < 0x20 || cn.p[i] == 0x7f) return refuse(e, RC_INVALID, "common_name_form", "common_name", "has a control character", cn);
+    if (cn.p[i] < 0x20 || cn.p[i] == 0x7f) return err_quote(e, RC_INVALID, "common_name_form", "common_name", "has a control character", cn);
     mark = mark || memchr(".*@:", cn.p[i], 4) != NULL;
   }
-  if (mark && !blank) return refuse(e, RC_INVALID, "common_name_form", "common_name", "looks like a name but is none", cn);
-  return slice_utf8(cn) ? rc(RC_OK) : refuse(e, RC_INVALID, "common_name_form", "common_name", "is not UTF-8", cn);
+  if (mark && !blank) return err_quote(e, RC_INVALID, "common_name_form", "common_name", "looks like a name but is none", cn);
+  return slice_utf8(cn) ? rc(RC_OK) : err_quote(e, RC_INVALID, "common_name_form", "common_name", "is not UTF-8", cn);
 }
 
 static MUST rc_t digest_of(arena_t *a, const sign_request_t *rq, issue_t *it)
@@ -125,7 +118,7 @@ static MUST rc_t check(const issue_env_t *env, const sign_request_t *rq, const i
 {
   const ceiling_t *c = &env->ca->ceiling;
   const name_t *extra = names_missing(it->csr.names, it->names);
-  if (extra) return refuse(e, RC_DENIED, "name_not_asked", "csr", "asks for a name that the certificate does not have", extra->text);
+  if (extra) return err_quote(e, RC_DENIED, "name_not_asked", "csr", "asks for a name that the certificate does not have", extra->text);
   TRY(ceiling_check_names(c, it->names, e));
   TRY(ceiling_check_lifetime(c, rq->lifetime_s, rq->profile_max_s, e));
   TRY(ceiling_check_usages(c, it->ekus, e));
@@ -163,7 +156,7 @@ static MUST rc_t from_record(const record_signature_t *s, const issue_t *it, are
 {
   cert_t c;
   if (!slice_eq(s->digest, slice_of(it->digest, sizeof it->digest)))
-    return refuse(e, RC_CONFLICT, "ref_reused", "ref", "was used for another certificate", s->ref);
+    return err_quote(e, RC_CONFLICT, "ref_reused", "ref", "was used for another certificate", s->ref);
   TRY(cert_parse(a, s->der, &c, e));
   return rc_ok(describe(a, s->der, &c, true, ret)) ? rc(RC_OK) : no_memory(e);
 }
@@ -209,7 +202,7 @@ rc_t issue_leaf(const issue_env_t *env, const sign_request_t *rq, arena_t *a, si
   issue_t it;
   record_signature_t known;
   if (rq->ref.n == 0 || rq->ref.n > 128) return err_limit(e, RC_INVALID, "ref_length", "ref", "must have 1 to {limit} bytes", 128);
-  if (!slice_eq(rq->issuer, env->ca->issuer)) return refuse(e, RC_NOTFOUND, "issuer_unknown", "issuer", "is no CA of this signer", rq->issuer);
+  if (!slice_eq(rq->issuer, env->ca->issuer)) return err_quote(e, RC_NOTFOUND, "issuer_unknown", "issuer", "is no CA of this signer", rq->issuer);
   TRY(take_apart(rq, a, &it, e));
   rc_t r = record_find(env->record, rq->ref, a, &known, e);
   if (rc_ok(r)) return from_record(&known, &it, a, ret, e);

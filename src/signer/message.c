@@ -67,21 +67,13 @@ const msg_shape_t msg_pem = MSG_SHAPE(msg_pem_t, pem_fields);
 static void put_uint(buf_t *b, uint64_t v, size_t n)
 {
   uint8_t *p = buf_grow(b, n);
-  if (!p) return;
-  for (size_t i = 0; i < n; i++) p[i] = (uint8_t)(v >> (8 * i));
-}
-
-static uint64_t load_uint(const uint8_t *p, size_t n)
-{
-  uint64_t v = 0;
-  for (size_t i = n; i > 0; i--) v = v << 8 | p[i - 1];
-  return v;
+  if (p) le_put(p, v, n);
 }
 
 static MUST bool take_uint(slice_t *in, size_t n, uint64_t *ret)
 {
   if (in->n < n) return false;
-  *ret = load_uint(in->p, n);
+  *ret = le_get(in->p, n);
   *in = (slice_t){in->p + n, in->n - n};
   return true;
 }
@@ -180,18 +172,13 @@ size_t msg_frame_begin(buf_t *b, unsigned kind)
   return start;
 }
 
-static void store_uint(uint8_t *p, uint64_t v, size_t n)
-{
-  for (size_t i = 0; i < n; i++) p[i] = (uint8_t)(v >> (8 * i));
-}
-
 rc_t msg_frame_end(buf_t *b, size_t start, uint32_t count)
 {
   TRY(buf_rc(b));
   size_t body = b->n - start - MSG_HEAD;
   if (body > LIM_SIGN_FRAME) return rc(RC_FULL);
-  store_uint(b->p + start + 4, count, 4);
-  store_uint(b->p + start + 8, body, 4);
+  le_put(b->p + start + 4, count, 4);
+  le_put(b->p + start + 8, body, 4);
   return rc(RC_OK);
 }
 
@@ -204,14 +191,14 @@ size_t msg_item_begin(buf_t *b)
 
 void msg_item_end(buf_t *b, size_t start)
 {
-  if (b->code == 0) store_uint(b->p + start, b->n - start - 4, 4);
+  if (b->code == 0) le_put(b->p + start, b->n - start - 4, 4);
 }
 
 /* Which kinds exist is decided by the dispatch table; here a head is only well formed. */
 rc_t msg_head_check(const uint8_t head[MSG_HEAD], size_t *ret_body)
 {
   if (head[0] != 'C' || head[1] != 'S' || head[2] != MSG_VERSION) return rc(RC_SYNTAX);
-  uint64_t n = load_uint(head + 8, 4);
+  uint64_t n = le_get(head + 8, 4);
   if (n > LIM_SIGN_FRAME) return rc(RC_FULL);
   *ret_body = (size_t)n;
   return rc(RC_OK);
@@ -222,7 +209,7 @@ rc_t msg_frame_parse(slice_t bytes, msg_frame_t *ret)
   size_t body;
   if (bytes.n < MSG_HEAD) return rc(RC_SYNTAX);
   TRY(msg_head_check(bytes.p, &body));
-  uint64_t count = load_uint(bytes.p + 4, 4);
+  uint64_t count = le_get(bytes.p + 4, 4);
   /* Each item has at least its length, so a count beyond body / 4 cannot be true. */
   if (bytes.n - MSG_HEAD != body || count > body / 4) return rc(RC_SYNTAX);
   *ret = (msg_frame_t){.kind = (msg_kind_t)(bytes.p[3] & ~(unsigned)MSG_REPLY),

@@ -67,38 +67,26 @@ static const msg_field_t event_fields[] = {
 };
 const msg_shape_t record_event_shape = MSG_SHAPE(record_event_t, event_fields);
 
-static void store(uint8_t *p, uint64_t v, size_t n)
-{
-  for (size_t i = 0; i < n; i++) p[i] = (uint8_t)(v >> (8 * i));
-}
-
-static uint64_t load(const uint8_t *p, size_t n)
-{
-  uint64_t v = 0;
-  for (size_t i = n; i > 0; i--) v = v << 8 | p[i - 1];
-  return v;
-}
-
 static uint64_t ref_hash(slice_t ref)
 {
   uint8_t digest[SHA256_LEN];
   sha256(ref, digest);
-  return load(digest, 8);
+  return le_get(digest, 8);
 }
 
 bool record_head_read(const uint8_t p[RECORD_HEAD], record_head_t *ret)
 {
   record_head_t h = {
-      .length = (uint32_t)load(p + 4, 4),
-      .previous = (uint32_t)load(p + 8, 4),
+      .length = (uint32_t)le_get(p + 4, 4),
+      .previous = (uint32_t)le_get(p + 8, 4),
       .type = p[12],
       .padding = p[13],
-      .time = {(int64_t)load(p + 16, 8)},
-      .ref_hash = load(p + 24, 8),
+      .time = {(int64_t)le_get(p + 16, 8)},
+      .ref_hash = le_get(p + 24, 8),
   };
   if (memcmp(p, "CTRE", 4) != 0 || h.type < RT_SIGNATURE || h.type > RT_EVENT || h.padding > 15) return false;
   if (h.length % 16 != 0 || h.length > RECORD_ENTRY_MAX || h.length < (uint32_t)RECORD_HEAD + h.padding + RECORD_SUM) return false;
-  if (load(p + 14, 2) != 0) return false;
+  if (le_get(p + 14, 2) != 0) return false;
   *ret = h;
   return true;
 }
@@ -341,13 +329,13 @@ static MUST rc_t add(record_t *r, us_t now, enum record_type type, slice_t ref, 
   size_t length = b->n - start;
   memset(head, 0, RECORD_HEAD);
   memcpy(head, "CTRE", 4);
-  store(head + 4, length, 4);
-  store(head + 8, r->last_length, 4);
+  le_put(head + 4, length, 4);
+  le_put(head + 8, r->last_length, 4);
   head[12] = (uint8_t)type;
   head[13] = (uint8_t)padding;
-  store(head + 16, (uint64_t)now.us, 8);
+  le_put(head + 16, (uint64_t)now.us, 8);
   uint64_t hash = ref_hash(ref);
-  store(head + 24, hash, 8);
+  le_put(head + 24, hash, 8);
   sha256(slice_of(b->p + run, RECORD_SUM + length - RECORD_SUM), b->p + b->n - RECORD_SUM);
 
   if (type == RT_SIGNATURE) {
@@ -462,5 +450,5 @@ rc_t record_tail(record_t *r, uint64_t before, size_t most, arena_t *a, record_e
 
 record_stats_t record_stats(const record_t *r)
 {
-  return (record_stats_t){r->entries, r->signatures, r->f.size, r->nslots * sizeof *r->slots};
+  return (record_stats_t){r->entries, r->signatures, r->f.size};
 }

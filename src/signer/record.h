@@ -69,7 +69,6 @@ MUST rc_t record_tail(record_t *r, uint64_t before, size_t most, arena_t *a, rec
 
 typedef struct record_stats {
   uint64_t entries, signatures, bytes;
-  size_t index_bytes;
 } record_stats_t;
 
 record_stats_t record_stats(const record_t *r);

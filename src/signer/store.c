@@ -35,12 +35,10 @@ rc_t store_issuer_check(slice_t issuer, err_t *e)
   bool ok = issuer.n >= 1 && issuer.n <= 64 && issuer.p[0] != '.';
   for (size_t i = 0; ok && i < issuer.n; i++) {
     uint8_t c = issuer.p[i];
-    ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+    ok = ascii_is_alnum(c) || c == '.' || c == '_' || c == '-';
   }
   if (ok) return rc(RC_OK);
-  err_set(e, RC_INVALID, "issuer_name", "issuer", "must be 1 to 64 letters, digits, dots, hyphens or underscores");
-  err_value(e, issuer.p, issuer.n);
-  return rc(RC_INVALID);
+  return err_quote(e, RC_INVALID, "issuer_name", "issuer", "must be 1 to 64 letters, digits, dots, hyphens or underscores", issuer);
 }
 
 static MUST rc_t file_of(slice_t issuer, char out[FILE_TEXT], err_t *e)

@@ -70,9 +70,7 @@ static rc_t side_name(const slot_t *s, const char *suffix, const char *stamp, ch
 {
   int n = snprintf(out, LIM_NAME, "%s%s%s", s->name, suffix, stamp);
   if (n > 0 && n < LIM_NAME) return rc(RC_OK);
-  rc_t r = err_set(e, RC_FULL, "deploy_path", NULL, "file name is too long");
-  err_value(e, s->name, strlen(s->name));
-  return r;
+  return err_quote(e, RC_FULL, "deploy_path", NULL, "file name is too long", slice_str(s->name));
 }
 
 /* --- opening and locking --- */
@@ -97,9 +95,7 @@ static rc_t open_slot(run_t *r, const atomic_file_t *want, err_t *e)
     if (!dir_same(&r->slot[i].dir, &s->dir)) continue;
     s->first_of_dir = false;
     if (strcmp(r->slot[i].name, s->name) != 0) continue;
-    rc_t x = err_set(e, RC_INVALID, "deploy_path", NULL, "is used for two files");
-    err_value(e, want->path.p, want->path.n);
-    return x;
+    return err_quote(e, RC_INVALID, "deploy_path", NULL, "is used for two files", want->path);
   }
   return rc(RC_OK);
 }
@@ -127,11 +123,8 @@ static rc_t lock_dir(const run_t *r, const dir_t *d, err_t *e)
   for (;;) {
     rc_t x = dir_lock_try(d, e);
     if (!rc_is(x, RC_AGAIN)) return x;
-    if (time_mono_us(r->cx->time) >= end) {
-      x = err_set(e, RC_AGAIN, "deploy_locked", NULL, "another deployment holds the folder");
-      err_value(e, d->path, strlen(d->path));
-      return x;
-    }
+    if (time_mono_us(r->cx->time) >= end)
+      return err_quote(e, RC_AGAIN, "deploy_locked", NULL, "another deployment holds the folder", slice_str(d->path));
     proc_pause(LOCK_NAP_MS, r->cx->time, r->cx->tick, r->cx->self);
   }
 }
@@ -221,9 +214,7 @@ static rc_t journal_drop(const run_t *r, err_t *e)
 
 static rc_t journal_bad(const slot_t *s, err_t *e)
 {
-  rc_t x = err_set(e, RC_INVALID, "deploy_journal", NULL, "journal of an unfinished deployment cannot be trusted");
-  err_value(e, s->want->path.p, s->want->path.n);
-  return x;
+  return err_quote(e, RC_INVALID, "deploy_journal", NULL, "journal of an unfinished deployment cannot be trusted", s->want->path);
 }
 
 static rc_t undo_line(slice_t line, const char *stamp, err_t *e)
@@ -247,7 +238,7 @@ static rc_t undo_text(const run_t *r, slice_t text, err_t *e)
     return journal_bad(&r->slot[0], e);
   for (size_t i = 0; i < STAMP_DIGITS; i++) {
     uint8_t c = line.p[sizeof head - 1 + i];
-    if (c < '0' || c > '9') return journal_bad(&r->slot[0], e);
+    if (!ascii_is_digit(c)) return journal_bad(&r->slot[0], e);
     stamp[i] = (char)c;
   }
   stamp[STAMP_DIGITS] = '\0';
@@ -381,12 +372,10 @@ static rc_t look(slot_t *s, err_t *e)
   rc_t x = file_info(&s->dir, s->name, &old, e);
   s->had = rc_ok(x);
   TRY(absent_is_fine(x, e));
-  if (s->had && old.kind != FILE_REGULAR) {
-    x = err_set(e, RC_INVALID, "deploy_path", NULL,
-                old.kind == FILE_LINK ? "is a symbolic link; name the file itself" : "is not a regular file");
-    err_value(e, s->want->path.p, s->want->path.n);
-    return x;
-  }
+  if (s->had && old.kind != FILE_REGULAR)
+    return err_quote(e, RC_INVALID, "deploy_path", NULL,
+                     old.kind == FILE_LINK ? "is a symbolic link; name the file itself" : "is not a regular file",
+                     s->want->path);
   TRY(resolve(s, &old, e));
   if (!s->had || old.size != s->want->bytes.n || old.mode != s->attr.mode ||
       (s->attr.uid >= 0 && s->attr.uid != (int64_t)old.uid) || (s->attr.gid >= 0 && s->attr.gid != (int64_t)old.gid))

@@ -67,9 +67,7 @@ typedef struct nginx {
 static rc_t check_path(const char *field, slice_t path, err_t *e)
 {
   if (path.n == 0 || (path.p[0] == '/' && path.n > 1)) return rc(RC_OK);
-  rc_t r = err_set(e, RC_INVALID, "deploy_path", field, "must be an absolute path");
-  err_value(e, path.p, path.n);
-  return r;
+  return err_quote(e, RC_INVALID, "deploy_path", field, "must be an absolute path", path);
 }
 
 static rc_t check_distinct(const nginx_conf_t *c, err_t *e)

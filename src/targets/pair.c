@@ -60,9 +60,7 @@ static rc_t check_name(slice_t text, const cert_t *leaf, arena_t *a, err_t *e)
     const name_t *n = &leaf->sans.v[i];
     if (rc_ok(names_from_wire(a, n->kind, n->bytes, &have, NULL)) && name_covers(&have, &want)) return rc(RC_OK);
   }
-  rc_t r = err_set(e, RC_INVALID, "pair_name", "certificate", "does not cover the name");
-  err_value(e, text.p, text.n);
-  return r;
+  return err_quote(e, RC_INVALID, "pair_name", "certificate", "does not cover the name", text);
 }
 
 static rc_t check_dates(const cert_t *leaf, us_t now, err_t *e)

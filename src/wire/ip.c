@@ -12,19 +12,11 @@ static bool parse_v4(slice_t s, uint8_t out[4])
     if (k > 0 && (i >= s.n || s.p[i++] != '.')) return false;
     size_t start = i;
     unsigned v = 0;
-    while (i < s.n && i - start < 3 && s.p[i] >= '0' && s.p[i] <= '9') v = v * 10 + (unsigned)(s.p[i++] - '0');
+    while (i < s.n && i - start < 3 && ascii_is_digit(s.p[i])) v = v * 10 + (unsigned)(s.p[i++] - '0');
     if (i == start || v > 255 || (i - start > 1 && s.p[start] == '0')) return false;
     out[k] = (uint8_t)v;
   }
   return i == s.n;
-}
-
-static int hex_digit(uint8_t c)
-{
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
 }
 
 /* One to four hex digits, all of s. */

@@ -209,9 +209,7 @@ static const json_t *member(const json_t *obj, const char *key)
 
 static MUST rc_t wrong(err_t *e, const char *reason, const char *field, const char *text, slice_t value)
 {
-  rc_t r = err_set(e, RC_INVALID, reason, field, text);
-  err_value(e, value.p, value.n);
-  return r;
+  return err_quote(e, RC_INVALID, reason, field, text, value);
 }
 
 static MUST rc_t wrong_type(err_t *e, const char *field, const char *text)

@@ -1,18 +1,10 @@
 #include "wire/url.h"
 
-static int hex_value(uint8_t c)
-{
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 /* The byte of the escape at s.p[i] == '%', or -1; %00 is none. */
 static int escape_at(slice_t s, size_t i)
 {
   if (s.n - i < 3) return -1;
-  int hi = hex_value(s.p[i + 1]), lo = hex_value(s.p[i + 2]);
+  int hi = hex_digit(s.p[i + 1]), lo = hex_digit(s.p[i + 2]);
   if (hi < 0 || lo < 0 || (hi | lo) == 0) return -1;
   return hi * 16 + lo;
 }
@@ -81,8 +73,7 @@ rc_t url_query(arena_t *a, slice_t query, const char *name, slice_t *ret)
 /* RFC 3986 2.3 */
 static bool is_unreserved(uint8_t c)
 {
-  bool alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-  return alnum || c == '-' || c == '.' || c == '_' || c == '~';
+  return ascii_is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
 void url_encode(buf_t *b, slice_t s)
@@ -99,9 +90,7 @@ void url_encode(buf_t *b, slice_t s)
 
 static MUST rc_t base_error(err_t *e, slice_t text, const char *reason, const char *say)
 {
-  rc_t r = err_set(e, RC_INVALID, reason, NULL, say);
-  err_value(e, text.p, text.n);
-  return r;
+  return err_quote(e, RC_INVALID, reason, NULL, say, text);
 }
 
 /* ALPHA *( ALPHA / DIGIT / "+" / "-" / "." ) before "://" (RFC 3986 3.1); length of it, or 0. */
@@ -137,7 +126,7 @@ static bool is_host(slice_t host, bool v6)
 {
   for (size_t i = 0; i < host.n; i++) {
     uint8_t c = host.p[i];
-    if (v6 ? hex_value(c) < 0 && c != ':' && c != '.' : !is_unreserved(c)) return false;
+    if (v6 ? hex_digit(c) < 0 && c != ':' && c != '.' : !is_unreserved(c)) return false;
   }
   return host.n > 0 && host.n <= 253;
 }

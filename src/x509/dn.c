@@ -20,8 +20,8 @@ static bool wide_ok(slice_t v, size_t width)
 static bool printable_ok(slice_t v)
 {
   for (size_t i = 0; i < v.n; i++) {
-    uint8_t c = v.p[i], l = c | 0x20;
-    bool ok = (l >= 'a' && l <= 'z') || (c >= '0' && c <= '9') || (c && strchr(" '()+,-./:=?", c));
+    uint8_t c = v.p[i];
+    bool ok = ascii_is_alnum(c) || (c && strchr(" '()+,-./:=?", c));
     if (!ok) return false;
   }
   return true;

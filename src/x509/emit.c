@@ -92,11 +92,8 @@ static rc_t usages_from(texts_t names, usages_t *u, err_t *e)
   }
   for (size_t i = 0; i < names.n; i++) {
     oid_t id = oid_eku(names.v[i]);
-    if (id == OID_UNKNOWN) {
-      rc_t r = err_set(e, RC_INVALID, "eku_unknown", "ekus", "names no extended key usage");
-      err_value(e, names.v[i].p, names.v[i].n);
-      return r;
-    }
+    if (id == OID_UNKNOWN)
+      return err_quote(e, RC_INVALID, "eku_unknown", "ekus", "names no extended key usage", names.v[i]);
     if (id == OID_OCSP_NO_CHECK)
       u->ocsp_no_check = true;
     else
@@ -172,9 +169,7 @@ static rc_t check_cn(slice_t cn, err_t *e)
   bool ok = slice_utf8(cn);
   for (size_t i = 0; ok && i < cn.n; i++) ok = cn.p[i] >= 0x20 && cn.p[i] != 0x7f;
   if (ok) return rc(RC_OK);
-  rc_t r = err_set(e, RC_INVALID, "common_name", "common_name", "has characters that a name cannot have");
-  err_value(e, cn.p, cn.n);
-  return r;
+  return err_quote(e, RC_INVALID, "common_name", "common_name", "has characters that a name cannot have", cn);
 }
 
 static rc_t emitted(const buf_t *b, err_t *e)

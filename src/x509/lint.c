@@ -74,9 +74,6 @@ static bool not_ascii(slice_t s)
   return false;
 }
 
-static bool is_alpha(uint8_t b) { return (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z'); }
-static bool is_digit(uint8_t b) { return b >= '0' && b <= '9'; }
-
 /* Dot-atom "@" domain (RFC 5321 4.1.2): no quotes, comments, literals (RFC 5280 4.2.1.6). */
 static bool no_mailbox(slice_t s)
 {
@@ -85,7 +82,7 @@ static bool no_mailbox(slice_t s)
   if (at == 0 || at + 1 >= s.n) return true;
   for (size_t i = 0; i < s.n; i++) {
     uint8_t b = s.p[i];
-    bool ok = is_alpha(b) || is_digit(b) || (i < at ? slice_find(atext, b) < atext.n : i == at || b == '-' || b == '.');
+    bool ok = ascii_is_alnum(b) || (i < at ? slice_find(atext, b) < atext.n : i == at || b == '-' || b == '.');
     if (!ok) return true;
   }
   return false;
@@ -95,9 +92,9 @@ static bool no_mailbox(slice_t s)
 static bool no_scheme(slice_t s)
 {
   size_t n = slice_find(s, ':');
-  if (n == 0 || n + 1 >= s.n || !is_alpha(s.p[0])) return true;
+  if (n == 0 || n + 1 >= s.n || !ascii_is_alpha(s.p[0])) return true;
   for (size_t i = 1; i < n; i++)
-    if (!is_alpha(s.p[i]) && !is_digit(s.p[i]) && s.p[i] != '+' && s.p[i] != '-' && s.p[i] != '.') return true;
+    if (!ascii_is_alnum(s.p[i]) && s.p[i] != '+' && s.p[i] != '-' && s.p[i] != '.') return true;
   return false;
 }
 
@@ -121,7 +118,7 @@ static bool star_with_others(slice_t s, bool first) { return first && has_star(s
 static bool label_characters(slice_t s, bool first)
 {
   for (size_t i = 0; i < s.n; i++)
-    if (!is_alpha(s.p[i]) && !is_digit(s.p[i]) && s.p[i] != '-' && s.p[i] != '_' && s.p[i] != '*') return true;
+    if (!ascii_is_alnum(s.p[i]) && s.p[i] != '-' && s.p[i] != '_' && s.p[i] != '*') return true;
   return false;
 }
 

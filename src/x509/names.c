@@ -41,11 +41,6 @@ FAULT_LIMIT(f_uri_long, "name_long", "is longer than {limit} characters", LIM_UR
 FAULT_LIMIT(f_count, "name_count", "has more than {limit} names", LIM_CERT_NAMES);
 static const fault_t f_memory = {RC_NOMEM, "memory", "needs more memory than it may have", 0};
 
-static bool is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
-static bool is_alpha(uint8_t c) { return (c | 0x20) >= 'a' && (c | 0x20) <= 'z'; }
-static bool is_alnum(uint8_t c) { return is_digit(c) || is_alpha(c); }
-static uint8_t lower(uint8_t c) { return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c; }
-
 const char *name_kind_text(name_kind_t kind)
 {
   static const char *const words[] = {"otherName", "email", "DNS", "x400Address", "directoryName", "ediPartyName", "URI", "IP", "registeredID"};
@@ -77,7 +72,7 @@ static bool puny_integer(slice_t s, size_t *at, uint32_t bias, uint64_t *i)
   for (uint32_t k = PUNY_BASE;; k += PUNY_BASE) {
     if (*at == s.n) return false;
     uint8_t c = s.p[(*at)++];
-    uint32_t digit = is_digit(c) ? c - '0' + 26u : is_alpha(c) ? (uint32_t)lower(c) - 'a' : PUNY_BASE;
+    uint32_t digit = ascii_is_digit(c) ? c - '0' + 26u : ascii_is_alpha(c) ? (uint32_t)ascii_lower(c) - 'a' : PUNY_BASE;
     if (digit >= PUNY_BASE) return false;
     *i += digit * weight;
     if (*i > UINT32_MAX) return false;
@@ -138,7 +133,7 @@ static const fault_t *check_label(slice_t l)
     if (l.p[i] >= 0x80) return &f_unicode;
     if (l.p[i] == '_') return &f_underscore;
     if (l.p[i] == '*') return &f_wildcard;
-    if (!is_alnum(l.p[i]) && l.p[i] != '-') return &f_character;
+    if (!ascii_is_alnum(l.p[i]) && l.p[i] != '-') return &f_character;
   }
   if (l.n > 63) return &f_label_long;
   if (l.p[0] == '-' || l.p[l.n - 1] == '-') {
@@ -153,7 +148,7 @@ static const fault_t *check_label(slice_t l)
 static bool all_digits(slice_t s)
 {
   for (size_t i = 0; i < s.n; i++)
-    if (!is_digit(s.p[i])) return false;
+    if (!ascii_is_digit(s.p[i])) return false;
   return true;
 }
 
@@ -180,7 +175,7 @@ static slice_t lower_dup(arena_t *a, slice_t s)
 {
   uint8_t *p = arena_alloc(a, s.n);
   if (!p) return (slice_t){NULL, 0};
-  for (size_t i = 0; i < s.n; i++) p[i] = lower(s.p[i]);
+  for (size_t i = 0; i < s.n; i++) p[i] = ascii_lower(s.p[i]);
   return slice_of(p, s.n);
 }
 
@@ -231,7 +226,7 @@ static const fault_t *check_local_part(slice_t s)
     if (atom.n == 0) return &f_email;
     for (size_t i = 0; i < atom.n; i++) {
       if (atom.p[i] >= 0x80) return &f_unicode;
-      if (atom.p[i] == 0 || (!is_alnum(atom.p[i]) && !strchr("!#$%&'*+-/=?^_`{|}~", atom.p[i]))) return &f_email;
+      if (atom.p[i] == 0 || (!ascii_is_alnum(atom.p[i]) && !strchr("!#$%&'*+-/=?^_`{|}~", atom.p[i]))) return &f_email;
     }
   }
   return NULL;
@@ -250,7 +245,7 @@ static rc_t parse_email(arena_t *a, slice_t text, name_t *ret, err_t *e)
   if (!kept.p) return refuse(&f_memory, text, e);
   /* The host has no case; the local part may (RFC 5321 2.4). */
   uint8_t *p = (uint8_t *)(uintptr_t)kept.p;
-  for (size_t i = at; i < kept.n; i++) p[i] = lower(p[i]);
+  for (size_t i = at; i < kept.n; i++) p[i] = ascii_lower(p[i]);
   *ret = (name_t){NAME_EMAIL, kept, kept};
   return rc(RC_OK);
 }
@@ -259,15 +254,13 @@ static rc_t parse_email(arena_t *a, slice_t text, name_t *ret, err_t *e)
 
 static size_t scheme_len(slice_t s)
 {
-  if (s.n == 0 || !is_alpha(s.p[0])) return 0;
+  if (s.n == 0 || !ascii_is_alpha(s.p[0])) return 0;
   for (size_t i = 1; i < s.n; i++) {
     if (s.p[i] == ':') return i;
-    if (!is_alnum(s.p[i]) && s.p[i] != '+' && s.p[i] != '-' && s.p[i] != '.') return 0;
+    if (!ascii_is_alnum(s.p[i]) && s.p[i] != '+' && s.p[i] != '-' && s.p[i] != '.') return 0;
   }
   return 0;
 }
-
-static bool is_hex(uint8_t c) { return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f'); }
 
 static const fault_t *check_uri_characters(slice_t s)
 {
@@ -275,9 +268,9 @@ static const fault_t *check_uri_characters(slice_t s)
     uint8_t c = s.p[i];
     if (c >= 0x80) return &f_unicode;
     if (c == '%') {
-      if (i + 2 >= s.n || !is_hex(s.p[i + 1]) || !is_hex(s.p[i + 2])) return &f_uri;
+      if (i + 2 >= s.n || hex_digit(s.p[i + 1]) < 0 || hex_digit(s.p[i + 2]) < 0) return &f_uri;
       i += 2;
-    } else if (c == 0 || (!is_alnum(c) && !strchr("-._~:/?#[]@!$&'()*+,;=", c))) {
+    } else if (c == 0 || (!ascii_is_alnum(c) && !strchr("-._~:/?#[]@!$&'()*+,;=", c))) {
       return &f_uri;
     }
   }
@@ -316,7 +309,7 @@ static rc_t parse_uri(arena_t *a, slice_t text, name_t *ret, err_t *e)
   if (f) return refuse(f, text, e);
   TRY(make(a, NAME_URI, text, ret, e));
   uint8_t *p = (uint8_t *)(uintptr_t)ret->bytes.p; /* scheme and host have no case (RFC 3986 6.2.2.1) */
-  for (size_t i = 0; i < lowered; i++) p[i] = lower(p[i]);
+  for (size_t i = 0; i < lowered; i++) p[i] = ascii_lower(p[i]);
   return rc(RC_OK);
 }
 

@@ -222,7 +222,7 @@ static void test_child_gets_its_descriptors_and_ends_with_its_code(void **state)
   assert_false(child_reap(pid, &end));
   channel_close(&in[1]);
   spec.path = "/nonexistent";
-  assert_true(rc_is(child_start(&spec, &pid, &e), RC_IO));
+  assert_true(rc_is(child_start(&spec, &pid, &e), RC_NOTFOUND));
   assert_string_equal(e.reason, "child_program");
 }
 

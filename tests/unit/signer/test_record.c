@@ -225,7 +225,6 @@ static void test_the_index_grows(void **state)
     record_free(r);
     r = opened(&f);
   }
-  assert_true(record_stats(r).index_bytes <= 16 * (size_t)MANY);
   record_free(r);
   fixture_clean(&f);
 }
