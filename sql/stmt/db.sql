@@ -25,6 +25,10 @@ select cast(coalesce(sum(n), 0) as bigint) from stamp where resource in (:r1, :r
 -- scan: two rows for each resource table
 select cast(coalesce(sum(n), 0) as bigint) from stamp
 
+-- name: stamp_each
+-- scan: two rows for each resource table
+select resource, cast(sum(n) as bigint) from stamp group by resource
+
 -- name: stamp_names
 -- scan: one row for each resource table
 select resource from stamp where writer = 'other'

@@ -60,11 +60,20 @@ static slice_t scope_type(const route_t *r)
   return (slice_t){NULL, 0};
 }
 
-/* RC_OK: go on. RC_DENIED: the reply is made. */
+/* True on the loop, where nothing may block: a worker runs the request from its start. */
+static bool go_elsewhere(request_t *rq)
+{
+  rq->elsewhere = rq->http->on_loop;
+  return rq->elsewhere;
+}
+
+/* RC_OK: go on. RC_DENIED: the reply is made, or made elsewhere. */
 static rc_t authenticate(request_t *rq, reply_t *rp, auth_pin_t **ret_pin, err_t *e)
 {
   db_read_t *db;
   slice_t header = http1_header(rq->http->head, "Authorization");
+  if (auth_known(rq->app->auth, header, rq->now, &rq->actor, ret_pin)) return rc(RC_OK);
+  if (go_elsewhere(rq)) return rc(RC_DENIED);
   TRY(request_db(rq, &db, e));
   rc_t got = auth_check(rq->app->auth, db, header, rq->now, &rq->actor, ret_pin, e);
   if (rc_is(got, RC_DENIED)) TRY(reply_denied(rq, rp, 401, e->reason, e->text));
@@ -76,6 +85,7 @@ static rc_t permit(request_t *rq, reply_t *rp, const char *permission)
   if (strcmp(permission, PERM_ANY) == 0) return rc(RC_OK);
   if (actor_may(rq->actor, permission_find(slice_str(permission)), scope_type(rq->route), rq->param[0]))
     return rc(RC_OK);
+  if (go_elsewhere(rq)) return rc(RC_DENIED);
   TRY(reply_denied(rq, rp, 403, permission, "Insufficient permissions"));
   return rc(RC_DENIED);
 }
@@ -102,8 +112,11 @@ static rc_t etag(request_t *rq, char out[67], err_t *e)
   uint64_t stamp;
   char hex[65];
   db_read_t *db;
-  TRY(request_db(rq, &db, e));
-  TRY(db_stamp(db, tables, n, &stamp, e));
+  if (!db_stamp_known(rq->core->db, tables, n, &stamp)) {
+    if (go_elsewhere(rq)) return rc(RC_DENIED);
+    TRY(request_db(rq, &db, e));
+    TRY(db_stamp(db, tables, n, &stamp, e));
+  }
   const struct {
     uint64_t bits[2], stamp;
     int64_t started;
@@ -174,6 +187,7 @@ static rc_t run(request_t *rq, reply_t *rp, auth_pin_t **pin, err_t *e)
     bool same = false;
     TRY(unchanged(rq, rp, &same, e));
     if (same) return rc(RC_OK);
+    if (go_elsewhere(rq)) return rc(RC_DENIED);
   }
   return rq->route->handler(rq, rp);
 }
@@ -221,11 +235,12 @@ static void handle(void *self, const http_request_t *http, http_response_t *out)
   rc_t got = run(&rq, &rp, &pin, &e);
   if (!rc_ok(got) && !rc_is(got, RC_DENIED)) got = reply_error(&rq, &rp, got, &e);
   request_release(&rq);
-  finish(&rq, &rp, out);
+  if (rq.elsewhere) *out = (http_response_t){.elsewhere = true};
+  else finish(&rq, &rp, out);
   auth_unpin(app->auth, pin);
   auth_unpin(app->auth, own_pin);
   own_pin = NULL;
-  if (!rp.park) {
+  if (!rp.park && !rq.elsewhere) {
     atomic_fetch_add(&app->requests, 1);
     log_line(LOG_DEBUG, "request completed", log_s("method", http->head->method_text), log_s("path", http->head->path),
              log_i("status", out->status), log_i("duration_us", time_wall(app->core.time).us - rq.now.us),
@@ -248,6 +263,7 @@ static void plan(void *self, const http1_head_t *head, http_plan_t *ret)
   *ret = (http_plan_t){.body_max = body < most ? body : most,
                        .arena_max = r->arena_max ? r->arena_max : ROUTE_ARENA,
                        .queue = (int)r->queue,
+                       .on_loop = r->on_loop || (r->list && http1_header(head, "If-None-Match").p),
                        .route = r};
 }
 

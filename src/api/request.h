@@ -26,6 +26,7 @@ typedef struct request {
   const actor_t *actor;            /* NULL on open routes */
   db_read_t *db;                   /* open snapshot; NULL after request_release */
   us_t now;
+  bool elsewhere;                  /* cannot be answered on the loop: a worker begins anew */
   json_doc_t body; /* parsed by request_json */
 } request_t;
 

@@ -33,8 +33,8 @@ const route_t routes[] = {
   ROUTE(RM_GET, V1 "/openapi.json", PERM_OPEN, system_openapi, .arena_max = 2048 * KIB, .help = "this table as OpenAPI 3.1"),
   ROUTE(RM_GET, "/.well-known/pki/ca/{issuer_id}", PERM_OPEN, system_ca, .help = "CA certificate: PEM chain by Accept, else DER"),
 
-  ROUTE(RM_GET, V1 "/auth/check", PERM_ANY, system_auth_check, .help = "who the caller is"),
-  ROUTE(RM_GET, V1 "/auth/me", PERM_ANY, system_auth_me, .help = "the caller's roles and permissions"),
+  ROUTE(RM_GET, V1 "/auth/check", PERM_ANY, system_auth_check, .on_loop = true, .help = "who the caller is"),
+  ROUTE(RM_GET, V1 "/auth/me", PERM_ANY, system_auth_me, .on_loop = true, .help = "the caller's roles and permissions"),
 
   LISTS(V1 "/certificates", "cert.read", &res_certificate, "lists certificates"),
   WRITES(RM_POST, V1 "/certificates", "cert.issue", certificates_create, &res_certificate, "certificate_created",

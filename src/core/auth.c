@@ -419,6 +419,26 @@ rc_t auth_check(auth_t *au, db_read_t *r, slice_t header, us_t now, const actor_
   return rc(RC_OK);
 }
 
+bool auth_known(auth_t *au, slice_t header, us_t now, const actor_t **ret_actor, auth_pin_t **ret_pin)
+{
+  uint8_t hash[SHA256_LEN];
+  slice_t key;
+  uint64_t stamp;
+  if (slice_is(au->core->conf->auth_type, "none")) return false;
+  if (!rc_ok(header_key(header, &key, NULL)) || !db_stamp_known(au->core->db, auth_stamps, auth_stamp_count, &stamp))
+    return false;
+  auth_pin_t *s = pin(au);
+  sha256(key, hash);
+  const principal_t *p = fresh(s, stamp, now) ? find(s, hash) : NULL;
+  if (!p) {
+    auth_unpin(au, s);
+    return false;
+  }
+  *ret_actor = &p->actor;
+  *ret_pin = s;
+  return true;
+}
+
 size_t auth_principals(auth_t *au)
 {
   auth_pin_t *s = pin(au);

@@ -33,6 +33,9 @@ MUST rc_t auth_check(auth_t *au, db_read_t *r, slice_t header, us_t now, const a
                      auth_pin_t **ret_pin, err_t *e);
 void auth_unpin(auth_t *au, auth_pin_t *pin);
 
+/* As auth_check, from memory alone. False: not known there, ask auth_check. */
+bool auth_known(auth_t *au, slice_t header, us_t now, const actor_t **ret_actor, auth_pin_t **ret_pin);
+
 /* Hex SHA-256 of a key, as stored. */
 void auth_key_hash(slice_t key, char out[65]);
 

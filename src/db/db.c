@@ -64,6 +64,7 @@ rc_t db_open(const db_options_t *o, db_t **ret, err_t *e)
   db_t *db = mem_alloc(sizeof *db);
   if (!db) return err_set(e, RC_NOMEM, "memory", NULL, "not enough memory");
   db->driver = &driver_sqlite;
+  (void)pthread_mutex_init(&db->known.lock, NULL);
   db->time = o->time;
   db->read_only = o->read_only;
   rng_fill(&rng_system, &db->epoch, sizeof db->epoch);
@@ -88,6 +89,7 @@ void db_close(db_t *db)
   pool_fini(db);
   if (db->writer) db->driver->close(db->writer);
   memo_free(db->memo);
+  (void)pthread_mutex_destroy(&db->known.lock);
   for (size_t i = 0; i < db->ntables; i++) mem_free(db->tables[i]);
   mem_free(db->path);
   mem_free(db);

@@ -178,6 +178,12 @@ void db_on_wake(db_t *db, void (*fn)(void *self, char kind, slice_t id), void *s
 enum { DB_STAMP_MAX = 4 };
 MUST rc_t db_stamp(db_read_t *r, const char *const *tables, size_t n, uint64_t *ret, err_t *e);
 
+/*
+ * As db_stamp, from memory: no connection, no system call. True as long as nobody has committed since the writer last
+ * looked, which it does after each commit; false says nothing but that db_stamp has to be asked. Any thread.
+ */
+bool db_stamp_known(db_t *db, const char *const *tables, size_t n, uint64_t *ret);
+
 /* --- figures --- */
 
 typedef struct db_stats {

@@ -56,6 +56,17 @@ typedef struct queue {
 
 typedef struct memo memo_t; /* db/memo.h */
 
+/*
+ * The version vector as the writer knows it, and the state of the store that it holds for. Readers compare that with the
+ * present state; after a foreign commit they have to read, until the writer has looked again.
+ */
+typedef struct known {
+  pthread_mutex_t lock;
+  bool valid;
+  conn_state_t state;
+  uint64_t sum[TABLES_MAX]; /* over all writers, in the order of db->tables */
+} known_t;
+
 struct db {
   const driver_t *driver;
   char *path;
@@ -72,6 +83,7 @@ struct db {
 
   char *tables[TABLES_MAX]; /* names of the tables that have a stamp */
   size_t ntables;
+  known_t known;
 
   pool_t pool;
   memo_t *memo;
@@ -93,6 +105,15 @@ uint64_t stamp_bits(const db_t *db, const cmd_t *m);
 
 /* Bumps each table in bits; inside the writer's transaction. */
 MUST rc_t stamp_bump(db_t *db, uint64_t bits, err_t *e);
+
+/* Learns the vector anew, unless it is known; on the writer's thread or before it runs. */
+void stamp_learn(db_t *db);
+
+/* Before a commit, inside its transaction: may what follows be counted instead of read? */
+bool stamp_countable(db_t *db);
+
+/* After a commit that bumped `bits`, before anybody is told. */
+void stamp_committed(db_t *db, uint64_t bits, bool countable);
 
 /* Sum over all tables, for lists whose filter looks into others. */
 MUST rc_t stamp_everything(db_read_t *r, uint64_t *ret, err_t *e);

@@ -19,6 +19,12 @@ typedef struct conn_options {
   size_t stmts_max;      /* statements kept prepared */
 } conn_options_t;
 
+/* State of a store at one moment; equal words mean that nobody committed in between. */
+typedef struct conn_state {
+  uint32_t commits; /* one more after each */
+  uint32_t words[12];
+} conn_state_t;
+
 typedef struct driver {
   db_engine_t engine;
 
@@ -53,6 +59,13 @@ typedef struct driver {
    * transaction sees it; begins to see, if it did not yet. Cheaper than any query, and only comparable with itself.
    */
   MUST rc_t (*version)(conn_t *c, uint32_t *ret, err_t *e);
+
+  /*
+   * Looks at the state of the store without a system call: any thread, also while another uses the connection, after
+   * `watch` on it. False: it cannot be told now.
+   */
+  void (*watch)(conn_t *c);
+  bool (*state)(const conn_t *c, conn_state_t *ret);
 
   bool (*col_null)(conn_t *c, int col);
   int64_t (*col_int)(conn_t *c, int col); /* integers, booleans as 0 and 1, times in microseconds */

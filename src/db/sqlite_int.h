@@ -26,6 +26,7 @@ struct conn {
   uint64_t tick;
   sqlite3_stmt *cur;   /* open query, or NULL */
   bool cur_passing;    /* finalize instead of keeping it */
+  const uint32_t *index; /* head of the WAL index, after sqlite_watch */
   int marked;          /* batches to come whose commands get savepoints */
 };
 
@@ -37,6 +38,9 @@ MUST rc_t sqlite_bound(conn_t *c, stmt_t s, sqlite3_stmt **ret, bool *ret_passin
 
 /* Ends a statement from sqlite_bound. */
 void sqlite_done(sqlite3_stmt *st, bool passing);
+
+void sqlite_watch(conn_t *c);
+bool sqlite_state(const conn_t *c, conn_state_t *ret);
 
 /* Finalizes everything kept. */
 void sqlite_cache_clear(conn_t *c);

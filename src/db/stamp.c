@@ -35,8 +35,94 @@ rc_t stamp_init(db_t *db, err_t *e)
     int64_t rows;
     TRY(db->driver->exec(db->writer, (stmt_t){&sql_text_stamp_self_row, v, COUNT_OF(v)}, &rows, e));
   }
+  db->driver->watch(db->writer);
+  stamp_learn(db);
   return rc(RC_OK);
 }
+
+/* --- the vector in memory --- */
+
+static bool known_now(db_t *db, const conn_state_t *now)
+{
+  return db->known.valid && memcmp(&db->known.state, now, sizeof *now) == 0;
+}
+
+static rc_t sums_read(db_t *db, uint64_t sums[TABLES_MAX])
+{
+  conn_t *w = db->writer;
+  rc_t r = db->driver->query(w, (stmt_t){&sql_text_stamp_each, NULL, 0}, NULL);
+  while (rc_ok(r) && rc_ok(r = db->driver->next(w, NULL))) {
+    slice_t name = db->driver->col_text(w, 0);
+    for (size_t i = 0; i < db->ntables; i++)
+      if (slice_is(name, db->tables[i])) sums[i] = (uint64_t)db->driver->col_int(w, 1);
+  }
+  db->driver->finish(w);
+  return rc_is(r, RC_NOTFOUND) ? rc(RC_OK) : r;
+}
+
+void stamp_learn(db_t *db)
+{
+  uint64_t sums[TABLES_MAX] = {0};
+  conn_state_t before, after;
+  if (!db->driver->state(db->writer, &before)) return;
+  (void)pthread_mutex_lock(&db->known.lock);
+  bool have = known_now(db, &before);
+  (void)pthread_mutex_unlock(&db->known.lock);
+  if (have || !rc_ok(sums_read(db, sums))) return;
+  if (!db->driver->state(db->writer, &after) || memcmp(&before, &after, sizeof after) != 0) return; /* the next time */
+  (void)pthread_mutex_lock(&db->known.lock);
+  memcpy(db->known.sum, sums, sizeof sums);
+  db->known.state = after;
+  db->known.valid = true;
+  (void)pthread_mutex_unlock(&db->known.lock);
+}
+
+bool stamp_countable(db_t *db)
+{
+  conn_state_t now;
+  if (!db->driver->state(db->writer, &now)) return false;
+  (void)pthread_mutex_lock(&db->known.lock);
+  bool known = known_now(db, &now);
+  (void)pthread_mutex_unlock(&db->known.lock);
+  return known;
+}
+
+/* A commit that bumped something has changed a page, so the first commit since is this one. */
+void stamp_committed(db_t *db, uint64_t bits, bool countable)
+{
+  conn_state_t now;
+  bool seen = db->driver->state(db->writer, &now);
+  (void)pthread_mutex_lock(&db->known.lock);
+  db->known.valid = countable && bits && seen && now.commits == db->known.state.commits + 1;
+  if (db->known.valid) {
+    db->known.state = now;
+    for (size_t i = 0; i < db->ntables; i++) db->known.sum[i] += bits >> i & 1;
+  }
+  (void)pthread_mutex_unlock(&db->known.lock);
+  stamp_learn(db);
+}
+
+bool db_stamp_known(db_t *db, const char *const *tables, size_t n, uint64_t *ret)
+{
+  conn_state_t now;
+  uint64_t sum = 0;
+  size_t found = 0;
+  if (!db->writer || !db->driver->state(db->writer, &now)) return false;
+  (void)pthread_mutex_lock(&db->known.lock);
+  bool known = known_now(db, &now);
+  for (size_t k = 0; known && k < n; k++)
+    for (size_t i = 0; i < db->ntables; i++) {
+      if (strcmp(db->tables[i], tables[k]) != 0) continue;
+      sum += db->known.sum[i];
+      found++;
+    }
+  (void)pthread_mutex_unlock(&db->known.lock);
+  if (!known || found != n) return false;
+  *ret = sum ^ db->epoch;
+  return true;
+}
+
+/* --- the vector in the store --- */
 
 static uint64_t bit_of(const db_t *db, const char *table)
 {

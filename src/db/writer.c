@@ -19,6 +19,8 @@ typedef struct batch {
   db_t *db;
   cmd_t *cmds[BATCH_MAX];
   size_t n;
+  uint64_t bits;          /* tables that the transaction bumped */
+  bool bumped, countable;
 } batch_t;
 
 /* --- submitting --- */
@@ -102,10 +104,13 @@ static bool queue_take(queue_t *q, batch_t *b, int64_t until_us)
 
 static rc_t bump_all(void *self, size_t ran, err_t *e)
 {
-  const batch_t *b = self;
+  batch_t *b = self;
   uint64_t bits = 0;
   for (size_t i = 0; i < ran; i++)
     if (rc_ok(b->cmds[i]->result)) bits |= stamp_bits(b->db, b->cmds[i]);
+  b->bits = bits;
+  b->bumped = true;
+  b->countable = stamp_countable(b->db);
   return stamp_bump(b->db, bits, e);
 }
 
@@ -142,9 +147,11 @@ static void run_batch(batch_t *b)
   err_t e = {0};
   size_t ran = 0;
   db->in_batch = b->n;
+  b->bumped = false;
   rc_t r = db->driver->batch(db->writer, b->cmds, b->n, &ran, bump_all, b, &e);
   db->in_batch = 0;
   db->commands += ran;
+  if (b->bumped) stamp_committed(db, rc_ok(r) ? b->bits : 0, b->countable);
   if (rc_ok(r)) db->commits++;
   else if (rc_is(r, RC_IO)) db->io_errors++;
   if (ran > db->batch_max) db->batch_max = ran;
@@ -160,6 +167,7 @@ static void *writer_main(void *arg)
     if (b.n) run_batch(&b);
     if (time_mono_us(&timesrc_system) < trim_us) continue;
     pool_trim(db);
+    stamp_learn(db);
     trim_us = time_mono_us(&timesrc_system) + TRIM_US;
   }
   return NULL;

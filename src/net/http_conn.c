@@ -220,10 +220,14 @@ static void dispatch(http_conn_t *c)
   call->park = false;
   c->phase = PH_BUSY;
   no_deadline(c);
-  if (call->in.plan.on_loop && !call->resumed) {
-    http_call_run(l->s, &l->own, call);
+  call->on_loop = call->in.plan.on_loop && !call->resumed;
+  if (call->on_loop) http_call_run(l->s, &l->own, call);
+  if (call->on_loop && !call->elsewhere) {
     finished(c);
-  } else if (pool_put(l->s->pool, call->in.plan.queue, &call->job)) {
+    return;
+  }
+  call->on_loop = false;
+  if (pool_put(l->s->pool, call->in.plan.queue, &call->job)) {
     l->put = true;
   } else {
     uncount(call);

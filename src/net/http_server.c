@@ -98,11 +98,17 @@ void http_call_run(http_server_t *s, http_worker_t *w, http_call_t *call)
     .arena = w->arena,
     .resumed = call->resumed,
     .wait_over = call->wait_over,
+    .on_loop = call->on_loop,
   };
   http_response_t rp = {0};
   call->since = park_now(s->park);
   buf_reset(&call->out);
   s->app.handle(s->app.self, &rq, &rp);
+  call->elsewhere = call->on_loop && rp.elsewhere;
+  if (call->elsewhere) {
+    arena_reset(w->arena);
+    return;
+  }
   if (!take_park(call, &rp)) {
     if (!rp.park && rp.status) compose(s, w, call, &rp, rq.request_id);
     if (rp.park || !rp.status || call->out.code) { /* no answer, or none that fits */

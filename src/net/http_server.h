@@ -27,7 +27,7 @@ typedef struct http_plan {
   size_t arena_max;    /* budget of the request's arena */
   int queue;           /* queue class: 0 .. HTTP_QUEUES - 1 */
   const void *route;   /* handed to `handle` */
-  bool on_loop;        /* `handle` runs at once on the loop thread: for handlers that do no I/O and wait for nobody */
+  bool on_loop;        /* `handle` runs at once on the loop thread: it does no I/O and waits for nobody, or says `elsewhere` */
   int status;          /* not 0: answer this at once through `refuse` (404, 405) */
 } http_plan_t;
 
@@ -43,6 +43,7 @@ typedef struct http_request {
   arena_t *arena;        /* this request's, with the plan's budget */
   bool resumed;          /* run again after being parked */
   bool wait_over;        /* … because its wait ran out, or the server stops */
+  bool on_loop;          /* runs on the loop thread: must not block; `elsewhere` is the way out */
 } http_request_t;
 
 /*
@@ -58,6 +59,7 @@ typedef struct http_response {
   slice_t park_key;
   int64_t park_ms;
   bool close;
+  bool elsewhere;        /* of a request on the loop: nothing is sent, a worker runs it from the start */
 } http_response_t;
 
 typedef struct http_app {

@@ -33,6 +33,8 @@ typedef struct http_call {
   buf_t out;              /* the response, in clear */
   bool resumed, wait_over;
   bool counted;           /* among its loop's `resuming` */
+  bool on_loop;           /* the handler runs on the loop */
+  bool elsewhere;         /* … and asked for a worker */
   bool keep_alive;        /* the worker's verdict */
   bool park;              /* … or to wait for park_kind and park_key */
   char park_kind;

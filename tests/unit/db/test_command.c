@@ -177,6 +177,47 @@ static void test_stamps(void **state)
   assert_true(stamp_of(f, "jobs") != jobs);
 }
 
+/* What is known without reading is what reading says; a foreign commit makes it unknown, until ours. */
+static void test_stamps_known(void **state)
+{
+  fix_t *f = *state;
+  err_t e = {0};
+  const char *const tables[] = {"teams", "jobs"}, *const strange[] = {"teams", "no_such_table"};
+  uint64_t known = 0, before, read = 0;
+  for (int i = 0; i < 20; i++) {
+    char id[16];
+    (void)snprintf(id, sizeof id, "team-%d", i);
+    assert_true(db_stamp_known(f->db, tables, 1, &before));
+    put_team(f, id, id, 1);
+    assert_true(db_stamp_known(f->db, tables, 1, &known));
+    assert_true(known != before);
+    assert_true(known == stamp_of(f, "teams"));
+  }
+  assert_int_equal(try_team(f->db, f->a, "team-1", "team-1", 1, &e).code, RC_CONFLICT);
+  assert_true(db_stamp_known(f->db, tables, 1, &before));
+  assert_true(before == known);
+  assert_true(db_stamp_known(f->db, tables, 2, &known));
+  db_read_t *r = NULL;
+  assert_true(rc_ok(db_read_begin(f->db, &r, &e)));
+  assert_true(rc_ok(db_stamp(r, tables, 2, &read, &e)));
+  db_read_end(r);
+  assert_true(known == read);
+  assert_false(db_stamp_known(f->db, strange, 2, &known));
+
+  assert_int_equal(sql_run(f, "update teams set description = 'x' where id = 'team-1'"), SQLITE_OK);
+  assert_false(db_stamp_known(f->db, tables, 1, &known));
+  put_team(f, "team-own", "own", 1);
+  assert_true(db_stamp_known(f->db, tables, 1, &known));
+  assert_true(known == stamp_of(f, "teams"));
+  assert_true(known != before);
+
+  cmd_t *c = cmd_new(f->a); /* may cascade anywhere */
+  cmd_add(c, list_delete(f->a, &res_team, S("team-1")), 1);
+  assert_true(rc_ok(db_submit(f->db, c, &e)));
+  assert_true(db_stamp_known(f->db, tables + 1, 1, &known));
+  assert_true(known == stamp_of(f, "jobs"));
+}
+
 static char woken[64];
 
 static void on_wake(void *self, char kind, slice_t id)
@@ -288,7 +329,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
-    T(seeds), T(reopen_keeps), T(unique), T(guard), T(foreign_key_and_check), T(append_only), T(one_live_job), T(stamps),
+    T(seeds), T(reopen_keeps), T(unique), T(guard), T(foreign_key_and_check), T(append_only), T(one_live_job), T(stamps), T(stamps_known),
     T(wake), T(misuse), T(small_arena), T(url), T(newer_schema), T(read_only),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,7 +34,7 @@ static void plan(void *self, const http1_head_t *head, http_plan_t *ret)
   ret->arena_max = 1 << 20;
   ret->body_max = slice_is(head->path, "/nobody") ? 0 : 1000;
   ret->queue = slice_is(head->path, "/other") ? 0 : 1;
-  ret->on_loop = slice_is(head->path, "/loop") || slice_is(head->path, "/looppark");
+  ret->on_loop = slice_is(head->path, "/loop") || slice_is(head->path, "/looppark") || slice_is(head->path, "/elsewhere");
   if (slice_is(head->path, "/missing")) ret->status = 404;
 }
 
@@ -66,6 +66,9 @@ static void handle(void *self, const http_request_t *rq, http_response_t *rp)
     (void)sem_wait(&gate);
   } else if (slice_is(path, "/park") || slice_is(path, "/looppark")) {
     wait_for(rq, rp);
+  } else if (slice_is(path, "/elsewhere")) {
+    rp->elsewhere = rq->on_loop;
+    rp->body = rq->on_loop ? S("loop") : S("worker");
   } else if (slice_is(path, "/big")) {
     rp->body = big;
   } else if (slice_is(path, "/none")) {
@@ -236,6 +239,8 @@ static void test_answers(void **state)
   expect(&p, HTTP1_GET, 200, "/one");
   say(&p, GET("/loop"));
   expect(&p, HTTP1_GET, 200, "/loop");
+  for (int i = 0; i < 3; i++) say(&p, GET("/elsewhere"));
+  for (int i = 0; i < 3; i++) expect(&p, HTTP1_GET, 200, "worker");
   say(&p, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello");
   expect(&p, HTTP1_POST, 200, "hello");
   say(&p, "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
