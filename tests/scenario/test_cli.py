@@ -404,7 +404,7 @@ def field_cases():
     return [c for c in json.loads(index.read_text()) if c["file"].split("/")[0] in ("bundle", "cert", "ca")]
 
 
-@pytest.mark.parametrize("case", field_cases(), ids=lambda c: c["file"])
+@pytest.mark.parametrize("case", field_cases(), ids=lambda c: c["file"] if isinstance(c, dict) else "none")
 def test_inspect_field_cases(cli, case):
     """Cases 16 and 20 of the field list: as many certificates as there are, what is not read named with its place."""
     r = cli("inspect", str(DATA / case["file"]))
