@@ -82,6 +82,23 @@ def test_quoted_errors_are_in_the_source():
         assert q in source, f"nothing says {q!r}"
 
 
+def test_figures_of_the_runbook_are_those_of_the_source():
+    (most,) = re.findall(r"TAIL = (\d+)", (ROOT / "src/core/issue.c").read_text())
+    assert f"newest {int(most):,} of the" in " ".join((ROOT / "docs/operator/runbooks/disaster-recovery.md").read_text().split())
+
+
+def test_limits_of_the_api_page_are_those_of_the_source():
+    page = (ROOT / "docs/reference/api.md").read_text()
+    table = page[page.index("## Limits"):page.index("<!--")]
+    source = (ROOT / "src/base/limits.h").read_text() + (ROOT / "src/net/http_server.h").read_text()
+    for says, written in [("16 KiB, 64, 8 KiB", ("LIM_HTTP_HEAD = 16 * 1024", "LIM_HTTP_HEADERS = 64", "LIM_HTTP_TARGET = 8 * 1024")),
+                          ("32 levels, 65,536 tokens", ("LIM_JSON_DEPTH = 32", "LIM_JSON_TOKENS = 64 * 1024")),
+                          ("5 s, 30 s, 120 s, 60 s", ("0: 5, 30, 120, 60 s",)), ("16,384", ("0: 16,384",)), ("| 100 |", ("LIM_CERT_NAMES = 100",))]:
+        assert says in table
+        for w in written:
+            assert w in source, f"{w} is no longer so"
+
+
 # --- blocks that run ---
 
 
