@@ -44,7 +44,8 @@ rc_t deploy_split(slice_t pem, arena_t *a, slice_t *ret_leaf, slice_t *ret_leaf_
       return err_set(e, RC_INVALID, "pickup_block", "certificate_pem", "holds something that is no certificate");
     pem_emit(i == 0 ? &leaf : &chain, "CERTIFICATE", file.blocks[i].der);
   }
-  if (!rc_ok(buf_rc(&leaf)) || !rc_ok(buf_rc(&chain))) return err_set(e, RC_NOMEM, "agent_memory", NULL, "out of memory");
+  if (!rc_ok(buf_rc(&leaf)) || !rc_ok(buf_rc(&chain)))
+    return err_set(e, RC_NOMEM, "agent_memory", NULL, "out of memory");
   *ret_leaf = buf_slice(&leaf);
   *ret_leaf_der = file.blocks[0].der;
   *ret_chain = buf_slice(&chain);
@@ -104,7 +105,8 @@ static rc_t recover_note(agent_t *g, const dir_t *notes, const char *name, err_t
   if (kind && kind->recover) {
     rc_t r = kind->recover(&cx, buf_slice(&plain), e);
     if (!rc_ok(r)) {
-      log_line(LOG_ERROR, "unfinished deployment not undone", log_c("job_id", name), log_s("report", buf_slice(&report)));
+      log_line(LOG_ERROR, "unfinished deployment not undone", log_c("job_id", name),
+               log_s("report", buf_slice(&report)));
       return r;
     }
   }
@@ -143,7 +145,8 @@ static rc_t pick_up(agent_t *g, const work_item_t *item, slice_t *ret_pem, err_t
   slice_t pem = {0};
   char tail[KEY_ID_MAX + 32];
   snprintf(tail, sizeof tail, "/certificates/%.*s", SLICE_ARG(item->certificate_id));
-  TRY(link_call(g->link, HTTP1_GET, link_agent_path(g->link, g->arena, tail), (slice_t){NULL, 0}, g->arena, &answer, e));
+  TRY(link_call(g->link, HTTP1_GET, link_agent_path(g->link, g->arena, tail), (slice_t){NULL, 0}, g->arena, &answer,
+                e));
   if (answer.status != 200) {
     rc_t r = err_limit(e, RC_NOTFOUND, "pickup_status", NULL, "server answered with status {limit}", answer.status);
     err_value(e, answer.body.p, answer.body.n);
@@ -193,7 +196,8 @@ static rc_t gather(agent_t *g, const work_item_t *item, deployment_t *d, const c
   return key_activate(g->keys, item->certificate_id, d->cert.spki.raw, time_wall(g->time), g->arena, e);
 }
 
-static rc_t run_connector(agent_t *g, const work_item_t *item, const deployment_t *d, deploy_result_t *ret, buf_t *report, err_t *e)
+static rc_t run_connector(agent_t *g, const work_item_t *item, const deployment_t *d, deploy_result_t *ret,
+                          buf_t *report, err_t *e)
 {
   deploy_context_t cx = context_of(g, report);
   deploy_job_t job = {.certificate_id = item->certificate_id,
@@ -215,7 +219,8 @@ static rc_t conclude(agent_t *g, const work_item_t *item, rc_t outcome, const de
 {
   verify_report(g, item, result, rc_ok(outcome), report);
   if (!rc_ok(outcome))
-    return report.n ? job_fail(g, item, "deployment failed", report, e) : job_fail_err(g, item, "deployment failed", why, e);
+    return report.n ? job_fail(g, item, "deployment failed", report, e)
+                    : job_fail_err(g, item, "deployment failed", why, e);
   log_line(LOG_INFO, "certificate deployed", log_s("target_id", item->target_id), log_b("skipped", result->skipped),
            log_b("verified", result->verified), log_c("sha256", result->expected_sha256));
   TRY(job_report(g, item->id, "Completed", (slice_t){NULL, 0}, e));
@@ -230,7 +235,8 @@ rc_t deploy_run(agent_t *g, const work_item_t *item, err_t *e)
   const char *what = "";
   err_t why = {0};
   buf_t report = buf_on(g->arena, LIM_DEPLOY_REPORT);
-  if (!rc_ok(job_report(g, item->id, "Running", (slice_t){NULL, 0}, &why))) log_err(LOG_WARN, "start not reported", &why);
+  if (!rc_ok(job_report(g, item->id, "Running", (slice_t){NULL, 0}, &why)))
+    log_err(LOG_WARN, "start not reported", &why);
   why = (err_t){0};
   if (!rc_ok(gather(g, item, &d, &what, &why))) return job_fail_err(g, item, what, &why, e);
   rc_t r = run_connector(g, item, &d, &result, &report, &why);

@@ -47,7 +47,8 @@ rc_t job_report(agent_t *g, slice_t job_id, const char *status, slice_t error, e
   buf_printf(&tail, "/jobs/%.*s/status", SLICE_ARG(job_id));
   buf_byte(&tail, 0);
   if (!rc_ok(buf_rc(&body)) || !rc_ok(buf_rc(&tail))) return err_set(e, RC_NOMEM, "job_report", NULL, "out of memory");
-  TRY(link_call(g->link, HTTP1_POST, link_agent_path(g->link, g->arena, (const char *)tail.p), buf_slice(&body), g->arena, &answer, e));
+  TRY(link_call(g->link, HTTP1_POST, link_agent_path(g->link, g->arena, (const char *)tail.p), buf_slice(&body),
+                g->arena, &answer, e));
   if (answer.status != 200)
     log_line(LOG_WARN, "status report refused", log_i("status", answer.status));
   return rc(RC_OK);

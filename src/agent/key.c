@@ -45,7 +45,8 @@ rc_t key_id_check(const char *field, slice_t id, err_t *e)
     ok = ascii_is_alnum(c) || c == '.' || c == '_' || c == '-';
   }
   if (ok) return rc(RC_OK);
-  return err_quote(e, RC_INVALID, "id_syntax", field, "must be 1 to 128 letters, digits, dots, underscores or hyphens", id);
+  return err_quote(e, RC_INVALID, "id_syntax", field, "must be 1 to 128 letters, digits, dots, underscores or hyphens",
+                   id);
 }
 
 static void name_of(slice_t stem, const char *suffix, char out[LIM_NAME])
@@ -140,7 +141,8 @@ static rc_t make(const dir_t *d, const char *mark_name, slice_t name, arena_t *a
   return rc(RC_OK);
 }
 
-rc_t key_for_job(const dir_t *keys, slice_t certificate, slice_t job, slice_t name, arena_t *a, sigkey_t **ret, err_t *e)
+rc_t key_for_job(const dir_t *keys, slice_t certificate, slice_t job, slice_t name, arena_t *a, sigkey_t **ret,
+                 err_t *e)
 {
   DIR_SCOPED dir_t d = DIR_CLOSED;
   char mark_name[LIM_NAME], file[LIM_NAME];
@@ -197,7 +199,8 @@ static rc_t adopt(const dir_t *keys, const dir_t *d, slice_t certificate, err_t 
   return store(d, slice_of(pem.p, pem.n), file, e);
 }
 
-rc_t key_find(const dir_t *keys, slice_t certificate, slice_t spki, arena_t *a, secret_t *ret, slice_t *ret_name, err_t *e)
+rc_t key_find(const dir_t *keys, slice_t certificate, slice_t spki, arena_t *a, secret_t *ret, slice_t *ret_name,
+              err_t *e)
 {
   DIR_SCOPED dir_t d = DIR_CLOSED;
   char file[DIGEST_NAME];
@@ -209,7 +212,8 @@ rc_t key_find(const dir_t *keys, slice_t certificate, slice_t spki, arena_t *a, 
     TRY(adopt(keys, &d, certificate, e));
     r = file_read_secret(&d, file, LIM_KEY_FILE, ret, e);
   }
-  if (rc_is(r, RC_NOTFOUND)) return err_set(e, RC_NOTFOUND, "key_missing", NULL, "no key of this certificate on this host");
+  if (rc_is(r, RC_NOTFOUND))
+    return err_set(e, RC_NOTFOUND, "key_missing", NULL, "no key of this certificate on this host");
   TRY(r);
   name_search_t s = {.dir = &d, .a = a, .spki_hex = slice_of(file, KEY_DIGEST_HEX)};
   r = dir_each(&d, match_mark, &s, e);
@@ -341,6 +345,7 @@ rc_t key_activate(const dir_t *keys, slice_t certificate, slice_t spki, us_t now
     TRY(file_point(keys, link, target, e));
 
   err_t litter = {0};
-  if (!rc_ok(prune(&d, slice_of(file, KEY_DIGEST_HEX), now, a, &litter))) log_err(LOG_WARN, "old keys not pruned", &litter);
+  if (!rc_ok(prune(&d, slice_of(file, KEY_DIGEST_HEX), now, a, &litter)))
+    log_err(LOG_WARN, "old keys not pruned", &litter);
   return rc(RC_OK);
 }

@@ -27,14 +27,16 @@ MUST rc_t key_id_check(const char *field, slice_t id, err_t *e);
  * written and synced. `name` is kept beside it: what a deployment will be
  * verified with. Passes the failpoint key_written when a key was made.
  */
-MUST rc_t key_for_job(const dir_t *keys, slice_t certificate, slice_t job, slice_t name, arena_t *a, sigkey_t **ret, err_t *e);
+MUST rc_t key_for_job(const dir_t *keys, slice_t certificate, slice_t job, slice_t name, arena_t *a, sigkey_t **ret,
+                      err_t *e);
 
 /*
  * PEM of the key whose SubjectPublicKeyInfo is `spki`, also a plain
  * <certificate>.key of an older agent. RC_NOTFOUND "key_missing". *ret_name
  * (in the arena) is the name kept with it, empty if none.
  */
-MUST rc_t key_find(const dir_t *keys, slice_t certificate, slice_t spki, arena_t *a, secret_t *ret, slice_t *ret_name, err_t *e);
+MUST rc_t key_find(const dir_t *keys, slice_t certificate, slice_t spki, arena_t *a, secret_t *ret, slice_t *ret_name,
+                   err_t *e);
 
 /*
  * Makes it the certificate's key: marks its job as issued, points

@@ -214,7 +214,8 @@ rc_t link_work(link_t *l, arena_t *a, http_answer_t *ret, bool *ret_waits, err_t
 {
   http_answer_t answer = {0};
   l->may_give_up = true;
-  rc_t r = exchange(l, HTTP1_GET, link_agent_path(l, a, "/work"), (slice_t){NULL, 0}, true, LINK_POLL_MS, a, &answer, e);
+  rc_t r = exchange(l, HTTP1_GET, link_agent_path(l, a, "/work"), (slice_t){NULL, 0}, true, LINK_POLL_MS, a, &answer,
+                    e);
   l->may_give_up = false;
   TRY(r);
   if (answer.status == 410) l->retired = true;

@@ -46,7 +46,8 @@ MUST rc_t link_work(link_t *l, arena_t *a, http_answer_t *ret, bool *ret_waits, 
  * long, while the server does not answer or answers 429, 502, 503 or 504; every
  * such call has the same effect twice as once.
  */
-MUST rc_t link_call(link_t *l, http1_method_t method, slice_t path, slice_t body, arena_t *a, http_answer_t *ret, err_t *e);
+MUST rc_t link_call(link_t *l, http1_method_t method, slice_t path, slice_t body, arena_t *a, http_answer_t *ret,
+                    err_t *e);
 
 /* Path "/agents/{id}<tail>" of this agent; {NULL, 0} if out of memory. */
 slice_t link_agent_path(const link_t *l, arena_t *a, const char *tail);
@@ -60,7 +61,10 @@ void link_tick(void *link);
 /* Waits ms or until stopping, keeping the heartbeat. */
 void link_pause(link_t *l, int64_t ms);
 
-/* Milliseconds to wait after n failures in a row: short at first so that a restart of the server is bridged, then as spec/agent.md 1.2; jittered. */
+/*
+ * Milliseconds to wait after n failures in a row: short at first so that a restart of the server is bridged, then as
+ * spec/agent.md 1.2; jittered.
+ */
 int64_t link_backoff_ms(const rng_t *rng, uint32_t failures);
 
 #endif

@@ -54,7 +54,8 @@ static rc_t read_work(const http_answer_t *answer, arena_t *a, const json_t **re
 {
   json_doc_t doc = {0};
   if (answer->status != 200) {
-    rc_t r = err_limit(e, RC_CONFLICT, "agent_status", NULL, "work poll was answered with status {limit}", answer->status);
+    rc_t r = err_limit(e, RC_CONFLICT, "agent_status", NULL, "work poll was answered with status {limit}",
+                       answer->status);
     err_value(e, answer->body.p, answer->body.n);
     return r;
   }

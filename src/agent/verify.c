@@ -22,12 +22,14 @@ static rc_t send(agent_t *g, const work_item_t *item, const deploy_result_t *res
   if (!rc_ok(buf_rc(&body)) || !path.p) return err_set(e, RC_NOMEM, "agent_memory", NULL, "out of memory");
   TRY(link_call(g->link, HTTP1_POST, path, buf_slice(&body), g->arena, &answer, e));
   if (answer.status == 200) return rc(RC_OK);
-  return err_limit(e, RC_CONFLICT, "agent_status", NULL, "verification was answered with status {limit}", answer.status);
+  return err_limit(e, RC_CONFLICT, "agent_status", NULL, "verification was answered with status {limit}",
+                   answer.status);
 }
 
 void verify_report(agent_t *g, const work_item_t *item, const deploy_result_t *result, bool deployed, slice_t error)
 {
   err_t e = {0};
   if (!result->probed || item->target_id.n == 0) return;
-  if (!rc_ok(send(g, item, result, deployed ? (slice_t){NULL, 0} : error, &e))) log_err(LOG_WARN, "verification not reported", &e);
+  if (!rc_ok(send(g, item, result, deployed ? (slice_t){NULL, 0} : error, &e)))
+    log_err(LOG_WARN, "verification not reported", &e);
 }

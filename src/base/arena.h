@@ -12,7 +12,9 @@
 
 typedef struct arena arena_t;
 
-/* New arena that hands out at most `budget` bytes between resets, each object rounded up to 16; NULL if out of memory. */
+/*
+ * New arena that hands out at most `budget` bytes between resets, each object rounded up to 16; NULL if out of memory.
+ */
 MUST arena_t *arena_new(size_t budget);
 void arena_free(arena_t *a);
 

@@ -130,7 +130,8 @@ static bool take_offset(slice_t s, size_t *at, int64_t *ret_s)
   bool minus = *at < s.n && s.p[*at] == '-';
   int h, m;
   if (!take_byte(s, at, minus ? '-' : '+')) return false;
-  if (!take_digits(s, at, 2, &h) || !take_byte(s, at, ':') || !take_digits(s, at, 2, &m) || h > 23 || m > 59) return false;
+  if (!take_digits(s, at, 2, &h) || !take_byte(s, at, ':') || !take_digits(s, at, 2, &m) || h > 23 || m > 59)
+    return false;
   *ret_s = (minus ? -1 : 1) * (int64_t)(h * 3600 + m * 60);
   return true;
 }

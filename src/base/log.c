@@ -136,5 +136,6 @@ void log_err(log_level_t level, const char *msg, const err_t *e)
 {
   char text[512];
   size_t n = err_format(e, text, sizeof text);
-  log_line(level, msg, log_c("reason", e->reason ? e->reason : rc_name(rc(e->code))), log_s("error", slice_of(text, n)));
+  log_line(level, msg, log_c("reason", e->reason ? e->reason : rc_name(rc(e->code))),
+           log_s("error", slice_of(text, n)));
 }

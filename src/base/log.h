@@ -19,7 +19,7 @@ typedef struct log_field {
 } log_field_t;
 
 static inline log_field_t log_s(const char *name, slice_t v) { return (log_field_t){name, LOG_TEXT, v, 0}; }
-static inline log_field_t log_c(const char *name, const char *v) { return (log_field_t){name, LOG_TEXT, slice_str(v), 0}; }
+static inline log_field_t log_c(const char *name, const char *v) { return log_s(name, slice_str(v)); }
 static inline log_field_t log_i(const char *name, int64_t v) { return (log_field_t){name, LOG_INT, {NULL, 0}, v}; }
 static inline log_field_t log_b(const char *name, bool v) { return (log_field_t){name, LOG_BOOL, {NULL, 0}, v}; }
 

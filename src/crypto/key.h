@@ -1,8 +1,8 @@
 /*
- * Signature keys: ECDSA P-256 and P-384, RSA, Ed25519. A sigkey_t holds a private key together with its prepared context,
- * so a signature costs what the arithmetic costs; it is used by one thread at a time and wiped when freed. Public keys of
- * others arrive as key_parts_t, already taken apart by the DER reader: the library's key decoders are never given foreign
- * bytes.
+ * Signature keys: ECDSA P-256 and P-384, RSA, Ed25519. A sigkey_t holds a private key together with its prepared
+ * context, so a signature costs what the arithmetic costs; it is used by one thread at a time and wiped when freed.
+ * Public keys of others arrive as key_parts_t, already taken apart by the DER reader: the library's key decoders are
+ * never given foreign bytes.
  */
 #ifndef CRYPTO_KEY_H
 #define CRYPTO_KEY_H

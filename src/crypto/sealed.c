@@ -83,8 +83,8 @@ static rc_t sealed_aad(const uint8_t head[SEALED_HEAD], slice_t aad, uint8_t out
 }
 
 /*
- * RFC 7914 with the parameters of the header. They are read before anything authenticates them, so what they may cost is
- * bounded here. RC_INVALID, RC_CRYPTO.
+ * RFC 7914 with the parameters of the header. They are read before anything authenticates them, so what they may cost
+ * is bounded here. RC_INVALID, RC_CRYPTO.
  */
 static rc_t sealed_key(slice_t passphrase, const uint8_t head[SEALED_HEAD], uint8_t key[AEAD_KEY])
 {

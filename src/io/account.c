@@ -32,8 +32,9 @@ static bool group_id(const char *name, char *room, uint32_t *ret)
   return true;
 }
 
-static rc_t find(slice_t name, bool (*id)(const char *name, char *room, uint32_t *ret), const char *unknown, uint32_t *ret,
-                 err_t *e)
+typedef bool (*find_id_t)(const char *name, char *room, uint32_t *ret);
+
+static rc_t find(slice_t name, find_id_t id, const char *unknown, uint32_t *ret, err_t *e)
 {
   char text[ACCOUNT_NAME];
   if (numeric_id(name, ret)) return rc(RC_OK);

@@ -10,7 +10,9 @@
 
 static rc_t fail(err_t *e, const char *reason)
 {
-  int32_t code = errno == EPIPE || errno == ECONNRESET ? RC_CLOSED : errno == EAGAIN || errno == EWOULDBLOCK ? RC_AGAIN : RC_IO;
+  int32_t code = errno == EPIPE || errno == ECONNRESET    ? RC_CLOSED
+                 : errno == EAGAIN || errno == EWOULDBLOCK ? RC_AGAIN
+                                                           : RC_IO;
   return err_set(e, code, reason, NULL, strerrordesc_np(errno));
 }
 

@@ -432,7 +432,8 @@ rc_t file_rename(const dir_t *from, const char *old_name, const dir_t *to, const
 {
   TRY(check_name(old_name, from->path, e));
   TRY(check_name(new_name, to->path, e));
-  if (fault() || renameat(from->fd, old_name, to->fd, new_name) != 0) return fail(e, errno, "file_rename", to->path, new_name);
+  if (fault() || renameat(from->fd, old_name, to->fd, new_name) != 0)
+    return fail(e, errno, "file_rename", to->path, new_name);
   return rc(RC_OK);
 }
 

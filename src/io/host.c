@@ -36,8 +36,9 @@ static bool address_of(const struct ifaddrs *list, int family, char out[46])
 {
   for (const struct ifaddrs *i = list; i; i = i->ifa_next) {
     if (!usable(i) || i->ifa_addr->sa_family != family) continue;
-    const void *bytes = family == AF_INET ? (const void *)&((const struct sockaddr_in *)(const void *)i->ifa_addr)->sin_addr
-                                          : (const void *)&((const struct sockaddr_in6 *)(const void *)i->ifa_addr)->sin6_addr;
+    const struct sockaddr_in *v4 = (const void *)i->ifa_addr;
+    const struct sockaddr_in6 *v6 = (const void *)i->ifa_addr;
+    const void *bytes = family == AF_INET ? (const void *)&v4->sin_addr : (const void *)&v6->sin6_addr;
     if (inet_ntop(family, bytes, out, 46)) return true;
   }
   return false;

@@ -248,7 +248,8 @@ static void timer_fire(uv_timer_t *h)
 void loop_timer_set(loop_timer_t *t, int64_t first_ms, int64_t every_ms)
 {
   CHECK(first_ms >= 0 && every_ms >= 0);
-  if (!uv_is_closing((uv_handle_t *)&t->uv)) CHECK(uv_timer_start(&t->uv, timer_fire, (uint64_t)first_ms, (uint64_t)every_ms) == 0);
+  if (!uv_is_closing((uv_handle_t *)&t->uv))
+    CHECK(uv_timer_start(&t->uv, timer_fire, (uint64_t)first_ms, (uint64_t)every_ms) == 0);
 }
 
 void loop_timer_clear(loop_timer_t *t) { (void)uv_timer_stop(&t->uv); }
@@ -265,7 +266,8 @@ static rc_t parse_address(slice_t host, uint16_t port, struct sockaddr_storage *
     memcpy(text, host.p, host.n);
     text[host.n] = 0;
     memset(ret, 0, sizeof *ret);
-    if (uv_ip4_addr(text, port, (struct sockaddr_in *)ret) == 0 || uv_ip6_addr(text, port, (struct sockaddr_in6 *)ret) == 0) return rc(RC_OK);
+    bool v4 = uv_ip4_addr(text, port, (struct sockaddr_in *)ret) == 0;
+    if (v4 || uv_ip6_addr(text, port, (struct sockaddr_in6 *)ret) == 0) return rc(RC_OK);
   }
   return err_quote(e, RC_INVALID, "listen_host", NULL, "listen address must be an IP address or localhost", host);
 }
@@ -363,7 +365,11 @@ void loop_listen_close(loop_listener_t *ln)
 
 /* --- streams --- */
 
-loop_stream_t *loop_stream_of(const void *user) { return (loop_stream_t *)((uintptr_t)user - offsetof(loop_stream_t, user)); }
+loop_stream_t *loop_stream_of(const void *user)
+{
+  return (loop_stream_t *)((uintptr_t)user - offsetof(loop_stream_t, user));
+}
+
 size_t loop_stream_queued(const loop_stream_t *s) { return s->queued; }
 
 static void give_buffer(uv_handle_t *h, size_t hint, uv_buf_t *ret)

@@ -65,7 +65,7 @@ typedef struct loop_stream_ops {
   size_t user_size;
   bool (*opened)(void *user, void *self); /* false: close it (closed still runs) */
   void (*data)(void *user, slice_t in);   /* bytes live for the call only */
-  void (*ended)(void *user, rc_t why);    /* RC_CLOSED: the peer sent its last byte; RC_IO: broken. Once; close it then or later */
+  void (*ended)(void *user, rc_t why);    /* RC_CLOSED: the peer sent its last byte; RC_IO: broken. Once */
   void (*sent)(void *user);               /* the queue has become empty, after a write that could not be done at once */
   void (*closed)(void *user);             /* last call; the memory goes away when it returns */
 } loop_stream_ops_t;
@@ -76,7 +76,10 @@ void loop_listen_close(loop_listener_t *ln);
 
 loop_stream_t *loop_stream_of(const void *user);
 
-/* Writes at once what the socket takes and queues a copy of the rest. RC_IO, RC_NOMEM, RC_CLOSED after shutdown or close. */
+/*
+ * Writes at once what the socket takes and queues a copy of the rest. RC_IO, RC_NOMEM, RC_CLOSED after shutdown or
+ * close.
+ */
 MUST rc_t loop_stream_write(loop_stream_t *s, slice_t bytes);
 size_t loop_stream_queued(const loop_stream_t *s);
 

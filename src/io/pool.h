@@ -41,8 +41,8 @@ typedef struct pool_options {
 MUST rc_t pool_new(const pool_options_t *o, pool_t **ret);
 
 /*
- * Queues without waking anybody: one pool_kick for many, at the end of a loop's turn, saves the switches. False when the
- * queue is full or the pool is stopping: the job stays the caller's. Any thread.
+ * Queues without waking anybody: one pool_kick for many, at the end of a loop's turn, saves the switches. False when
+ * the queue is full or the pool is stopping: the job stays the caller's. Any thread.
  */
 MUST bool pool_put(pool_t *p, int queue, pool_job_t *job);
 void pool_kick(pool_t *p);

@@ -86,7 +86,9 @@ static rc_t start(const char *program, const char *const *argv, int output, pid_
   return rc(RC_OK);
 }
 
-/* Takes what the pipe has now; false at its end. What is over the cap is read and dropped, so the child never blocks. */
+/*
+ * Takes what the pipe has now; false at its end. What is over the cap is read and dropped, so the child never blocks.
+ */
 static bool drain(int fd, buf_t *out)
 {
   uint8_t chunk[CHUNK];
@@ -187,7 +189,8 @@ rc_t proc_split(slice_t command, arena_t *a, const char *ret_argv[PROC_ARGS + 1]
     size_t from = i;
     while (i < command.n && command.p[i] != ' ' && command.p[i] != '\t') i++;
     if (i > from) {
-      if (n == PROC_ARGS) return err_limit(e, RC_FULL, "command_words", NULL, "must be at most {limit} words", PROC_ARGS);
+      if (n == PROC_ARGS)
+        return err_limit(e, RC_FULL, "command_words", NULL, "must be at most {limit} words", PROC_ARGS);
       char *word = arena_text(a, slice_sub(command, from, i - from));
       if (!word) return err_set(e, RC_NOMEM, "command_words", NULL, "out of memory");
       ret_argv[n++] = word;

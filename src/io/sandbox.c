@@ -61,13 +61,15 @@ static uint64_t ll_known_fs(int abi)
 
 static MUST rc_t ll_add(int ruleset, const sandbox_path_t *p, uint64_t known, err_t *e)
 {
-  static const uint64_t wanted[] = {[SANDBOX_READ] = LL_READ_TREE, [SANDBOX_FILE_RW] = LL_FILE_RW, [SANDBOX_DIR_RW] = LL_DIR_RW};
+  static const uint64_t wanted[] = {
+      [SANDBOX_READ] = LL_READ_TREE, [SANDBOX_FILE_RW] = LL_FILE_RW, [SANDBOX_DIR_RW] = LL_DIR_RW};
   struct stat st;
   int fd = open(p->path, O_PATH | O_CLOEXEC);
   if (fd < 0 && errno == ENOENT && p->optional) return rc(RC_OK);
   if (fd < 0) return sys_fail(e, errno, "sandbox_path", p->path);
   uint64_t access = wanted[p->access];
-  if (fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode)) access &= LL_FILE_RW; /* rights of directories are refused on files */
+  /* Rights of directories are refused on files. */
+  if (fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode)) access &= LL_FILE_RW;
   struct landlock_path_beneath_attr rule = {.allowed_access = access & known, .parent_fd = fd};
   long r = syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
   rc_t code = r == 0 ? rc(RC_OK) : sys_fail(e, errno, "sandbox_path", p->path);
@@ -78,7 +80,8 @@ static MUST rc_t ll_add(int ruleset, const sandbox_path_t *p, uint64_t known, er
 rc_t sandbox_files(const sandbox_path_t *paths, size_t n, err_t *e)
 {
   int abi = ll_abi();
-  if (abi < 1) return err_set(e, RC_INVALID, "sandbox_landlock", "CERTCTL_SANDBOX", "must be off: this kernel has no Landlock");
+  if (abi < 1)
+    return err_set(e, RC_INVALID, "sandbox_landlock", "CERTCTL_SANDBOX", "must be off: this kernel has no Landlock");
   ll_ruleset_t attr = {.fs = ll_known_fs(abi)};
   size_t size = offsetof(ll_ruleset_t, net);
   if (abi >= 6) {
@@ -90,7 +93,8 @@ rc_t sandbox_files(const sandbox_path_t *paths, size_t n, err_t *e)
   rc_t code = rc(RC_OK);
   for (size_t i = 0; i < n && rc_ok(code); i++) code = ll_add(ruleset, &paths[i], attr.fs, e);
   if (rc_ok(code) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) code = sys_fail(e, errno, "sandbox_privileges", NULL);
-  if (rc_ok(code) && syscall(SYS_landlock_restrict_self, ruleset, 0) != 0) code = sys_fail(e, errno, "sandbox_landlock", NULL);
+  if (rc_ok(code) && syscall(SYS_landlock_restrict_self, ruleset, 0) != 0)
+    code = sys_fail(e, errno, "sandbox_landlock", NULL);
   close(ruleset);
   return code;
 }
@@ -102,7 +106,8 @@ rc_t sandbox_supported(err_t *e)
   if (ll_abi() < 1)
     return err_set(e, RC_INVALID, "sandbox_landlock", "CERTCTL_SANDBOX", "must be off: this kernel has no Landlock");
   if (seccomp_api_get() < 2)
-    return err_set(e, RC_INVALID, "sandbox_seccomp", "CERTCTL_SANDBOX", "must be off: this kernel has no seccomp filter");
+    return err_set(e, RC_INVALID, "sandbox_seccomp", "CERTCTL_SANDBOX",
+                   "must be off: this kernel has no seccomp filter");
   return rc(RC_OK);
 }
 
@@ -121,7 +126,8 @@ rc_t sandbox_drop_root(uid_t uid, err_t *e)
 {
   pid_t parent = getppid();
   if (geteuid() != 0) return rc(RC_OK);
-  if (setgroups(0, NULL) != 0 || setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0) return sys_fail(e, errno, "sandbox_user", NULL);
+  if (setgroups(0, NULL) != 0 || setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0)
+    return sys_fail(e, errno, "sandbox_user", NULL);
   if (setuid(0) == 0) return err_set(e, RC_IO, "sandbox_user", NULL, "root came back");
   return sandbox_harden(parent, e); /* a change of user resets the death signal and the dumpable flag */
 }
@@ -173,7 +179,8 @@ static const int net_denied[] = {
 };
 
 /* Families beside local, IPv4, IPv6 and the netlink that name resolution asks. */
-static const int net_denied_families[] = {AF_PACKET, AF_VSOCK, AF_ALG, AF_KEY, AF_BLUETOOTH, AF_CAN, AF_XDP, AF_RDS, AF_TIPC, AF_NFC, AF_KCM};
+static const int net_denied_families[] = {AF_PACKET, AF_VSOCK, AF_ALG, AF_KEY,  AF_BLUETOOTH, AF_CAN,
+                                          AF_XDP,    AF_RDS,   AF_TIPC, AF_NFC, AF_KCM};
 
 static int add_signer(scmp_filter_ctx ctx)
 {
@@ -184,7 +191,8 @@ static int add_signer(scmp_filter_ctx ctx)
   if (r == 0)
     r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
                          SCMP_A4(SCMP_CMP_MASKED_EQ, UINT32_MAX, UINT32_MAX));
-  if (r == 0) r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+  if (r == 0)
+    r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
   /* abort() and failpoints: signals to itself only. */
   pid_t self = getpid();
   if (r == 0) r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(kill), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)self));

@@ -55,8 +55,10 @@ typedef struct sandbox_path {
 MUST rc_t sandbox_files(const sandbox_path_t *paths, size_t n, err_t *e);
 
 typedef enum sandbox_calls_set {
-  SANDBOX_CALLS_SIGNER, /* allow-list: memory, time, randomness, reading and writing open descriptors; anything else ends the process */
-  SANDBOX_CALLS_NET     /* deny-list: tracing, other processes, programs, mounts, keys, modules, clocks, exotic sockets answer EPERM */
+  /* Allow-list: memory, time, randomness, reading and writing open descriptors; anything else ends the process. */
+  SANDBOX_CALLS_SIGNER,
+  /* Deny-list: tracing, other processes, programs, mounts, keys, modules, clocks, exotic sockets answer EPERM. */
+  SANDBOX_CALLS_NET
 } sandbox_calls_set_t;
 
 /* RC_IO "sandbox_seccomp". */

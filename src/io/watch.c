@@ -17,7 +17,8 @@ bool watch_changed(watch_t *w)
       .size = (uint64_t)st.st_size,
       .changed_ns = (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec,
   };
-  bool same = now.device == w->device && now.inode == w->inode && now.size == w->size && now.changed_ns == w->changed_ns;
+  bool same = now.device == w->device && now.inode == w->inode && now.size == w->size &&
+              now.changed_ns == w->changed_ns;
   *w = now;
   return !same;
 }

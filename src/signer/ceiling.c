@@ -118,7 +118,8 @@ static MUST rc_t read_keys(const json_t *root, ceiling_t *c, err_t *e)
   const json_t *keys = NULL;
   TRY(required(root, "keys", e));
   TRY(json_get_array(root, "keys", &keys, e));
-  if (json_len(keys) > CEILING_KEYS) return err_limit(e, RC_FULL, "ceiling_keys", "keys", "must have at most {limit} entries", CEILING_KEYS);
+  if (json_len(keys) > CEILING_KEYS)
+    return err_limit(e, RC_FULL, "ceiling_keys", "keys", "must have at most {limit} entries", CEILING_KEYS);
   for (size_t i = 0; i < json_len(keys); i++) {
     const json_t *k = json_at(keys, i);
     ceiling_key_t *key = &c->keys[i];
@@ -142,7 +143,8 @@ rc_t ceiling_parse(arena_t *a, slice_t json, ceiling_t *ret, err_t *e)
   static const char *const members[] = {"names", "max_lifetime_s", "keys", "usages", "path_len", NULL};
   ceiling_t c = {0};
   json_doc_t doc;
-  if (json.n > LIM_CEILING_FILE) return err_limit(e, RC_FULL, "ceiling_size", NULL, "is longer than {limit} bytes", LIM_CEILING_FILE);
+  if (json.n > LIM_CEILING_FILE)
+    return err_limit(e, RC_FULL, "ceiling_size", NULL, "is longer than {limit} bytes", LIM_CEILING_FILE);
   c.text = arena_dup(a, json);
   if (!c.text.p) return err_set(e, RC_NOMEM, "ceiling_memory", NULL, "out of memory");
   TRY(json_parse_object(a, c.text, &doc, e));
@@ -226,7 +228,8 @@ rc_t ceiling_check_names(const ceiling_t *c, names_t names, err_t *e)
     texts_t patterns = patterns_of(c, names.v[i].kind);
     size_t k = 0;
     while (k < patterns.n && !pattern_allows(patterns.v[k], &names.v[i])) k++;
-    if (k == patterns.n) return err_quote(e, RC_DENIED, "ceiling_names", "names", "is outside the CA's ceiling", names.v[i].text);
+    if (k == patterns.n)
+      return err_quote(e, RC_DENIED, "ceiling_names", "names", "is outside the CA's ceiling", names.v[i].text);
   }
   return rc(RC_OK);
 }
@@ -235,18 +238,28 @@ rc_t ceiling_check_lifetime(const ceiling_t *c, int64_t lifetime_s, int64_t prof
 {
   if (lifetime_s <= 0) return err_set(e, RC_INVALID, "lifetime", "lifetime", "must be positive");
   if (lifetime_s > c->max_lifetime_s)
-    return err_limit(e, RC_DENIED, "ceiling_lifetime", "lifetime", "is above the CA's ceiling of {limit} seconds", c->max_lifetime_s);
-  if (profile_max_s < 0) return err_set(e, RC_INVALID, "profile_lifetime", "lifetime", "has a negative limit in its profile");
+    return err_limit(e, RC_DENIED, "ceiling_lifetime", "lifetime", "is above the CA's ceiling of {limit} seconds",
+                     c->max_lifetime_s);
+  if (profile_max_s < 0)
+    return err_set(e, RC_INVALID, "profile_lifetime", "lifetime", "has a negative limit in its profile");
   if (profile_max_s > 0 && lifetime_s > profile_max_s)
-    return err_limit(e, RC_DENIED, "profile_lifetime", "lifetime", "is above the profile's maximum of {limit} seconds", profile_max_s);
+    return err_limit(e, RC_DENIED, "profile_lifetime", "lifetime", "is above the profile's maximum of {limit} seconds",
+                     profile_max_s);
   return rc(RC_OK);
+}
+
+static bool key_allowed(const ceiling_key_t *k, slice_t algorithm, int64_t size)
+{
+  return slice_eq(k->algorithm, algorithm) && size >= k->min_size && size <= k->max_size;
 }
 
 rc_t ceiling_check_key(const ceiling_t *c, slice_t algorithm, int64_t size, texts_t profile_keys, err_t *e)
 {
   size_t i = 0;
-  while (i < c->nkeys && !(slice_eq(c->keys[i].algorithm, algorithm) && size >= c->keys[i].min_size && size <= c->keys[i].max_size)) i++;
-  if (i == c->nkeys) return err_limit(e, RC_DENIED, "ceiling_key", "key", "has an algorithm or size ({limit} bits) outside the CA's ceiling", size);
+  while (i < c->nkeys && !key_allowed(&c->keys[i], algorithm, size)) i++;
+  if (i == c->nkeys)
+    return err_limit(e, RC_DENIED, "ceiling_key", "key",
+                     "has an algorithm or size ({limit} bits) outside the CA's ceiling", size);
 
   bool allowed = profile_keys.n == 0;
   for (size_t k = 0; k < profile_keys.n; k++) {
@@ -257,7 +270,8 @@ rc_t ceiling_check_key(const ceiling_t *c, slice_t algorithm, int64_t size, text
     allowed = allowed || (slice_eq(name, algorithm) && size >= least);
   }
   if (allowed) return rc(RC_OK);
-  return err_limit(e, RC_DENIED, "profile_key", "key", "has an algorithm or size ({limit} bits) outside the profile", size);
+  return err_limit(e, RC_DENIED, "profile_key", "key", "has an algorithm or size ({limit} bits) outside the profile",
+                   size);
 }
 
 rc_t ceiling_check_usages(const ceiling_t *c, texts_t usages, err_t *e)
@@ -265,7 +279,8 @@ rc_t ceiling_check_usages(const ceiling_t *c, texts_t usages, err_t *e)
   for (size_t i = 0; i < usages.n; i++) {
     size_t k = 0;
     while (k < c->usages.n && !slice_eq(c->usages.v[k], usages.v[i])) k++;
-    if (k == c->usages.n) return err_quote(e, RC_DENIED, "ceiling_usages", "ekus", "is outside the CA's ceiling", usages.v[i]);
+    if (k == c->usages.n)
+      return err_quote(e, RC_DENIED, "ceiling_usages", "ekus", "is outside the CA's ceiling", usages.v[i]);
   }
   return rc(RC_OK);
 }

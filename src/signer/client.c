@@ -9,9 +9,9 @@
 #include <semaphore.h>
 
 /*
- * One caller waiting. It lives on the caller's stack; until `done` is posted the client's thread may write to its arena,
- * afterwards nobody but the caller touches it. A semaphore, because a condition would wake its waiter into the lock that
- * the other callers are about to need.
+ * One caller waiting. It lives on the caller's stack; until `done` is posted the client's thread may write to its
+ * arena, afterwards nobody but the caller touches it. A semaphore, because a condition would wake its waiter into the
+ * lock that the other callers are about to need.
  */
 typedef struct call {
   msg_kind_t kind;

@@ -26,6 +26,7 @@ MUST rc_t signer_sign(signer_client_t *c, const sign_request_t *rq, arena_t *a, 
 MUST rc_t signer_ca_chain(signer_client_t *c, slice_t issuer, arena_t *a, slice_t *ret_pem, err_t *e);
 
 /* The newest `most` signatures of the record, oldest first: what a crash may have left without its row. */
-MUST rc_t signer_record_tail(signer_client_t *c, size_t most, arena_t *a, record_entry_t **ret, size_t *ret_n, err_t *e);
+MUST rc_t signer_record_tail(signer_client_t *c, size_t most, arena_t *a, record_entry_t **ret, size_t *ret_n,
+                             err_t *e);
 
 #endif

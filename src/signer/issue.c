@@ -53,16 +53,19 @@ static MUST rc_t check_common_name(arena_t *a, slice_t cn, names_t names, slice_
   *ret = cn;
   if (cn.n == 0) return rc(RC_OK);
   if (rc_ok(names_parse(a, cn, &n, NULL))) {
-    if (!names_have(names, &n)) return err_quote(e, RC_INVALID, "common_name_not_asked", "common_name", "is not one of the names", cn);
+    if (!names_have(names, &n))
+      return err_quote(e, RC_INVALID, "common_name_not_asked", "common_name", "is not one of the names", cn);
     *ret = n.text;
     return rc(RC_OK);
   }
   bool blank = slice_find(cn, ' ') < cn.n, mark = false;
   for (size_t i = 0; i < cn.n; i++) {
-    if (cn.p[i] < 0x20 || cn.p[i] == 0x7f) return err_quote(e, RC_INVALID, "common_name_form", "common_name", "has a control character", cn);
+    if (cn.p[i] < 0x20 || cn.p[i] == 0x7f)
+      return err_quote(e, RC_INVALID, "common_name_form", "common_name", "has a control character", cn);
     mark = mark || memchr(".*@:", cn.p[i], 4) != NULL;
   }
-  if (mark && !blank) return err_quote(e, RC_INVALID, "common_name_form", "common_name", "looks like a name but is none", cn);
+  if (mark && !blank)
+    return err_quote(e, RC_INVALID, "common_name_form", "common_name", "looks like a name but is none", cn);
   return slice_utf8(cn) ? rc(RC_OK) : err_quote(e, RC_INVALID, "common_name_form", "common_name", "is not UTF-8", cn);
 }
 
@@ -71,8 +74,8 @@ static MUST rc_t digest_of(arena_t *a, const sign_request_t *rq, issue_t *it)
   slice_t *texts = ARENA_ARRAY(a, slice_t, it->names.n ? it->names.n : 1);
   if (!texts) return rc(RC_NOMEM);
   for (size_t i = 0; i < it->names.n; i++) texts[i] = it->names.v[i].text;
-  issue_subject_t s = {.issuer = rq->issuer, .spki = it->csr.spki.raw, .common_name = it->common_name, .names = {texts, it->names.n},
-                       .lifetime_s = rq->lifetime_s, .ekus = it->ekus, .must_staple = rq->must_staple};
+  issue_subject_t s = {.issuer = rq->issuer, .spki = it->csr.spki.raw, .common_name = it->common_name,
+                       .names = {texts, it->names.n}, .lifetime_s = rq->lifetime_s, .ekus = it->ekus, .must_staple = rq->must_staple};
   buf_t b = buf_on(a, 256 * 1024);
   TRY(msg_put(&subject_shape, &s, &b));
   sha256(buf_slice(&b), it->digest);
@@ -99,7 +102,8 @@ static MUST rc_t check_wishes(const sign_request_t *rq, const issue_t *it, err_t
   for (size_t i = 0; i < csr->nekus; i++) {
     size_t k = 0;
     while (k < it->ekus.n && !slice_eq(oid_der(oid_eku(it->ekus.v[k])), csr->ekus[i])) k++;
-    if (k == it->ekus.n) return err_set(e, RC_DENIED, "csr_extension", "extKeyUsage", "asks for a usage that was not granted");
+    if (k == it->ekus.n)
+      return err_set(e, RC_DENIED, "csr_extension", "extKeyUsage", "asks for a usage that was not granted");
   }
   return rc(RC_OK);
 }
@@ -118,7 +122,9 @@ static MUST rc_t check(const issue_env_t *env, const sign_request_t *rq, const i
 {
   const ceiling_t *c = &env->ca->ceiling;
   const name_t *extra = names_missing(it->csr.names, it->names);
-  if (extra) return err_quote(e, RC_DENIED, "name_not_asked", "csr", "asks for a name that the certificate does not have", extra->text);
+  if (extra)
+    return err_quote(e, RC_DENIED, "name_not_asked", "csr", "asks for a name that the certificate does not have",
+                     extra->text);
   TRY(ceiling_check_names(c, it->names, e));
   TRY(ceiling_check_lifetime(c, rq->lifetime_s, rq->profile_max_s, e));
   TRY(ceiling_check_usages(c, it->ekus, e));
@@ -162,7 +168,8 @@ static MUST rc_t from_record(const record_signature_t *s, const issue_t *it, are
 }
 
 /* TBSCertificate, read back by the parser that reads strangers' certificates, and linted. */
-static MUST rc_t emit_tbs(const issue_env_t *env, const sign_request_t *rq, const issue_t *it, arena_t *a, cert_t *ret, err_t *e)
+static MUST rc_t emit_tbs(const issue_env_t *env, const sign_request_t *rq, const issue_t *it, arena_t *a, cert_t *ret,
+                          err_t *e)
 {
   uint8_t serial[EMIT_SERIAL];
   const ca_t *ca = env->ca;
@@ -176,7 +183,8 @@ static MUST rc_t emit_tbs(const issue_env_t *env, const sign_request_t *rq, cons
       .ekus = it->ekus,
       .must_staple = rq->must_staple,
   };
-  leaf_life_t life = {time_wall(env->time), rq->lifetime_s, ca->ceiling.max_lifetime_s, ca->cert.not_before, ca->cert.not_after};
+  leaf_life_t life = {time_wall(env->time), rq->lifetime_s, ca->ceiling.max_lifetime_s, ca->cert.not_before,
+                      ca->cert.not_after};
   TRY(leaf_validity(&life, &spec.not_before, &spec.not_after, e));
   emit_serial(env->rng, serial);
   buf_t tbs = buf_on(a, LIM_CERT_DER);
@@ -184,7 +192,8 @@ static MUST rc_t emit_tbs(const issue_env_t *env, const sign_request_t *rq, cons
   return lint_tbs(a, buf_slice(&tbs), LINT_LEAF, ret, e);
 }
 
-static MUST rc_t sign(const issue_env_t *env, const sign_request_t *rq, const issue_t *it, arena_t *a, sign_answer_t *ret, err_t *e)
+static MUST rc_t sign(const issue_env_t *env, const sign_request_t *rq, const issue_t *it, arena_t *a,
+                      sign_answer_t *ret, err_t *e)
 {
   cert_t c;
   TRY(emit_tbs(env, rq, it, a, &c, e));
@@ -201,8 +210,10 @@ rc_t issue_leaf(const issue_env_t *env, const sign_request_t *rq, arena_t *a, si
 {
   issue_t it;
   record_signature_t known;
-  if (rq->ref.n == 0 || rq->ref.n > 128) return err_limit(e, RC_INVALID, "ref_length", "ref", "must have 1 to {limit} bytes", 128);
-  if (!slice_eq(rq->issuer, env->ca->issuer)) return err_quote(e, RC_NOTFOUND, "issuer_unknown", "issuer", "is no CA of this signer", rq->issuer);
+  if (rq->ref.n == 0 || rq->ref.n > 128)
+    return err_limit(e, RC_INVALID, "ref_length", "ref", "must have 1 to {limit} bytes", 128);
+  if (!slice_eq(rq->issuer, env->ca->issuer))
+    return err_quote(e, RC_NOTFOUND, "issuer_unknown", "issuer", "is no CA of this signer", rq->issuer);
   TRY(take_apart(rq, a, &it, e));
   rc_t r = record_find(env->record, rq->ref, a, &known, e);
   if (rc_ok(r)) return from_record(&known, &it, a, ret, e);

@@ -23,8 +23,8 @@ typedef struct issue_env {
  * Signs, or finds in the record, the leaf of one request; a new one is added to the record, not yet committed.
  * Slices of *ret live in the arena. Refusals (RC_DENIED, RC_INVALID, RC_SYNTAX, RC_FULL, RC_CONFLICT, RC_NOTFOUND) by
  * reason: "ref_length", "issuer_unknown", the reasons of csr_parse, names_parse_all, ceiling.h and key_verify,
- * "csr_signature", "csr_extension", "name_not_asked", "common_name_not_asked", "common_name_form", "ref_reused", "ca_expired", and zlint's
- * name of a rule that the certificate would break (x509/lint.h).
+ * "csr_signature", "csr_extension", "name_not_asked", "common_name_not_asked", "common_name_form", "ref_reused",
+ * "ca_expired", and zlint's name of a rule that the certificate would break (x509/lint.h).
  */
 MUST rc_t issue_leaf(const issue_env_t *env, const sign_request_t *rq, arena_t *a, sign_answer_t *ret, err_t *e);
 

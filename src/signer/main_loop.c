@@ -137,7 +137,8 @@ static MUST rc_t on_tail(signer_t *s, msg_frame_t *f, buf_t *out, uint32_t *ret_
   if (!v) return rc(RC_NOMEM);
   *ret_n = 1;
   if (rq.before < 0 || rq.most < 0) return rc(RC_SYNTAX);
-  rc_t r = record_tail(s->env.record, (uint64_t)rq.before, rq.most < TAIL_MOST ? (size_t)rq.most : TAIL_MOST, s->arena, v, &n, &before, &e);
+  rc_t r = record_tail(s->env.record, (uint64_t)rq.before, rq.most < TAIL_MOST ? (size_t)rq.most : TAIL_MOST, s->arena,
+                       v, &n, &before, &e);
   if (!rc_ok(r)) return put_failure(out, r, &e);
   TRY(put_item(out, &msg_tail, &(msg_tail_t){(int64_t)before, (int64_t)n}));
   for (size_t i = 0; i < n; i++) {
@@ -164,7 +165,8 @@ static const struct rule {
 static MUST rc_t not_now(const msg_frame_t *f, buf_t *out)
 {
   err_t e = {0};
-  rc_t r = err_set(&e, RC_IO, "record_broken", NULL, "the signer's record cannot be written; the signer must be restarted");
+  rc_t r = err_set(&e, RC_IO, "record_broken", NULL,
+                   "the signer's record cannot be written; the signer must be restarted");
   for (uint32_t i = 0; i < f->count; i++) TRY(put_failure(out, r, &e));
   return rc(RC_OK);
 }
@@ -175,7 +177,8 @@ rc_t signer_answer(signer_t *s, const msg_frame_t *frame, buf_t *out, err_t *e)
   for (size_t i = 0; i < COUNT_OF(rules); i++)
     if (rules[i].kind == frame->kind) rule = &rules[i];
   if (!rule || frame->reply || frame->count == 0 || frame->count > rule->most)
-    return err_limit(e, RC_SYNTAX, "message_kind", NULL, "a message of kind {limit} that nobody may send", (int64_t)frame->kind);
+    return err_limit(e, RC_SYNTAX, "message_kind", NULL, "a message of kind {limit} that nobody may send",
+                     (int64_t)frame->kind);
 
   unsigned state = record_broken(s->env.record) ? STATE_BROKEN : STATE_READY;
   msg_frame_t f = *frame;
@@ -222,12 +225,14 @@ static MUST rc_t open_ca(signer_t *s, const signer_setup_t *setup, const store_t
   rc_t r = store_ca_load(store, setup->issuer, &s->env.ca, e);
   if (!rc_is(r, RC_NOTFOUND)) return r;
   if (record_stats(s->env.record).signatures > 0)
-    return err_set(e, RC_CONFLICT, "ca_missing", "CA file", "is missing although the record holds its signatures; restore it");
+    return err_set(e, RC_CONFLICT, "ca_missing", "CA file",
+                   "is missing although the record holds its signatures; restore it");
   us_t now = time_wall(setup->time);
   slice_t ceiling = setup->ceiling.n ? setup->ceiling : ceiling_default();
   if (e) *e = (err_t){0};
   if (setup->import_cert_pem.n > 0) {
-    TRY(store_ca_import(store, setup->issuer, setup->import_cert_pem, setup->import_key_pem, ceiling, now, &s->env.ca, e));
+    TRY(store_ca_import(store, setup->issuer, setup->import_cert_pem, setup->import_key_pem, ceiling, now, &s->env.ca,
+                        e));
     return note_ca(s, "ca_imported", e);
   }
   TRY(store_ca_make(store, setup->issuer, setup->common_name, ceiling, now, &s->env.ca, e));

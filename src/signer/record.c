@@ -85,7 +85,8 @@ bool record_head_read(const uint8_t p[RECORD_HEAD], record_head_t *ret)
       .ref_hash = le_get(p + 24, 8),
   };
   if (memcmp(p, "CTRE", 4) != 0 || h.type < RT_SIGNATURE || h.type > RT_EVENT || h.padding > 15) return false;
-  if (h.length % 16 != 0 || h.length > RECORD_ENTRY_MAX || h.length < (uint32_t)RECORD_HEAD + h.padding + RECORD_SUM) return false;
+  if (h.length % 16 != 0 || h.length > RECORD_ENTRY_MAX || h.length < (uint32_t)RECORD_HEAD + h.padding + RECORD_SUM)
+    return false;
   if (le_get(p + 14, 2) != 0) return false;
   *ret = h;
   return true;
@@ -177,7 +178,8 @@ static MUST rc_t entry_at(record_window_t *w, const log_file_t *f, uint64_t offs
 
 static MUST rc_t cut_tail(record_t *r, uint64_t offset, err_t *e)
 {
-  log_line(LOG_WARN, "record: torn tail cut", log_i("offset", (int64_t)offset), log_i("bytes", (int64_t)(r->f.size - offset)));
+  log_line(LOG_WARN, "record: torn tail cut", log_i("offset", (int64_t)offset),
+           log_i("bytes", (int64_t)(r->f.size - offset)));
   return log_file_cut(&r->f, offset, e);
 }
 
@@ -300,7 +302,8 @@ rc_t record_find(record_t *r, slice_t ref, arena_t *a, record_signature_t *ret, 
     uint64_t offset = (r->slots[i] & slot_offset_mask) * 16;
     TRY(load_run(r, offset, a, &h, &run, e));
     slice_t body = record_body(&h, run);
-    if (h.type != RT_SIGNATURE || !rc_ok(msg_get(&record_signature_shape, &body, a, &s))) return record_damaged(e, offset);
+    if (h.type != RT_SIGNATURE || !rc_ok(msg_get(&record_signature_shape, &body, a, &s)))
+      return record_damaged(e, offset);
     if (!slice_eq(s.ref, ref)) continue;
     *ret = s;
     return rc(RC_OK);
@@ -310,7 +313,8 @@ rc_t record_find(record_t *r, slice_t ref, arena_t *a, record_signature_t *ret, 
 
 /* --- writing --- */
 
-static MUST rc_t add(record_t *r, us_t now, enum record_type type, slice_t ref, const msg_shape_t *shape, const void *row)
+static MUST rc_t add(record_t *r, us_t now, enum record_type type, slice_t ref, const msg_shape_t *shape,
+                     const void *row)
 {
   buf_t *b = &r->pending;
   size_t run = b->n - RECORD_SUM, start = b->n;
@@ -383,7 +387,8 @@ static void take_back(record_t *r, uint64_t size)
 
 rc_t record_commit(record_t *r, err_t *e)
 {
-  if (r->broken) return err_set(e, RC_IO, "record_broken", NULL, "could not be written earlier; the signer must be restarted");
+  if (r->broken)
+    return err_set(e, RC_IO, "record_broken", NULL, "could not be written earlier; the signer must be restarted");
   if (r->pending.n == RECORD_SUM) return rc(RC_OK);
   uint64_t size = r->f.size;
   rc_t code = log_file_append(&r->f, slice_sub(buf_slice(&r->pending), RECORD_SUM, SIZE_MAX), e);

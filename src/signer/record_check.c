@@ -135,13 +135,15 @@ static MUST rc_t walk(checker_t *k, uint64_t *ret_torn, err_t *e)
   return rc(RC_OK);
 }
 
-rc_t record_check(const dir_t *d, const char *name, record_line_t each, void *self, record_stats_t *ret, uint64_t *ret_torn, err_t *e)
+rc_t record_check(const dir_t *d, const char *name, record_line_t each, void *self, record_stats_t *ret,
+                  uint64_t *ret_torn, err_t *e)
 {
   checker_t k = {.f = {.fd = -1}, .line = buf_heap(LINE_MAX), .each = each, .self = self};
   uint64_t torn = 0;
   k.window = (record_window_t *)mem_alloc(sizeof *k.window);
   k.arena = arena_new(LINE_ARENA);
-  rc_t r = k.window && k.arena ? log_file_view(d, name, &k.f, e) : err_set(e, RC_NOMEM, "record_memory", NULL, "out of memory");
+  rc_t r = k.window && k.arena ? log_file_view(d, name, &k.f, e)
+                               : err_set(e, RC_NOMEM, "record_memory", NULL, "out of memory");
   if (rc_ok(r)) r = walk(&k, &torn, e);
   log_file_close(&k.f);
   arena_free(k.arena);

@@ -16,7 +16,8 @@ enum {
 };
 
 _Static_assert(RECORD_WINDOW > RECORD_ENTRY_MAX + RECORD_SUM, "an entry fits a window");
-_Static_assert(RECORD_ENTRY_MAX > LIM_CERT_DER + LIM_SIGN_CONTEXT + LIM_CEILING_FILE + 4096, "every body fits an entry");
+_Static_assert(RECORD_ENTRY_MAX > LIM_CERT_DER + LIM_SIGN_CONTEXT + LIM_CEILING_FILE + 4096,
+               "every body fits an entry");
 
 enum record_type { RT_SIGNATURE = 1, RT_REFUSAL = 2, RT_EVENT = 3 };
 

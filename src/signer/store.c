@@ -38,7 +38,8 @@ rc_t store_issuer_check(slice_t issuer, err_t *e)
     ok = ascii_is_alnum(c) || c == '.' || c == '_' || c == '-';
   }
   if (ok) return rc(RC_OK);
-  return err_quote(e, RC_INVALID, "issuer_name", "issuer", "must be 1 to 64 letters, digits, dots, hyphens or underscores", issuer);
+  return err_quote(e, RC_INVALID, "issuer_name", "issuer",
+                   "must be 1 to 64 letters, digits, dots, hyphens or underscores", issuer);
 }
 
 static MUST rc_t file_of(slice_t issuer, char out[FILE_TEXT], err_t *e)
@@ -102,11 +103,14 @@ static MUST rc_t build(ca_t *ca, slice_t issuer, const sealed_ca_t *parts, err_t
   slice_t der = arena_dup(ca->arena, parts->chain.v[0]);
   if (!ca->issuer.p || !der.p) return no_memory(e);
   TRY(cert_parse(ca->arena, der, &ca->cert, e));
-  if (!key_match(ca->key, ca->cert.spki.raw)) return err_set(e, RC_INVALID, "ca_key", "CA key", "does not belong to the CA certificate");
+  if (!key_match(ca->key, ca->cert.spki.raw))
+    return err_set(e, RC_INVALID, "ca_key", "CA key", "does not belong to the CA certificate");
   TRY(ceiling_parse(ca->arena, parts->ceiling, &ca->ceiling, e));
   if (ca->cert.path_len >= 0 && ca->ceiling.path_len > ca->cert.path_len)
-    return err_limit(e, RC_INVALID, "ca_path_len", "path_len", "is above the CA certificate's path length of {limit}", ca->cert.path_len);
-  if (!rc_ok(build_pem(ca, parts->chain))) return err_set(e, RC_FULL, "ca_chain", "CA certificate", "has too long a chain");
+    return err_limit(e, RC_INVALID, "ca_path_len", "path_len", "is above the CA certificate's path length of {limit}",
+                     ca->cert.path_len);
+  if (!rc_ok(build_pem(ca, parts->chain)))
+    return err_set(e, RC_FULL, "ca_chain", "CA certificate", "has too long a chain");
   TRY(emit_key_id(ca->cert.spki.raw, ca->key_id, e));
   ca->leaf = (leaf_issuer_t){
       .dn = ca->cert.subject.raw,
@@ -138,7 +142,8 @@ static MUST rc_t seal_ca(const store_t *s, const char *name, const sealed_ca_t *
 }
 
 /* Reads the sealed parts; they point into *ret_plain and the arena. */
-static MUST rc_t unseal_ca(const store_t *s, const char *name, arena_t *a, secret_t *ret_plain, sealed_ca_t *ret, err_t *e)
+static MUST rc_t unseal_ca(const store_t *s, const char *name, arena_t *a, secret_t *ret_plain, sealed_ca_t *ret,
+                           err_t *e)
 {
   TRY(open_file(s, name, ret_plain, e));
   slice_t in = slice_of(ret_plain->p, ret_plain->n);
@@ -159,7 +164,8 @@ rc_t store_ca_load(const store_t *s, slice_t issuer, ca_t **ret, err_t *e)
 }
 
 /* The certificate of a new CA, appended to *der. */
-static MUST rc_t self_sign(const store_t *s, slice_t common_name, int64_t path_len, us_t now, sigkey_t *key, buf_t *der, err_t *e)
+static MUST rc_t self_sign(const store_t *s, slice_t common_name, int64_t path_len, us_t now, sigkey_t *key, buf_t *der,
+                           err_t *e)
 {
   uint8_t serial[EMIT_SERIAL];
   BUF_SCOPED buf_t tbs = buf_heap(LIM_CERT_DER);
@@ -201,7 +207,8 @@ static MUST rc_t make_with_key(const store_t *s, const char *name, slice_t issue
   return r;
 }
 
-rc_t store_ca_make(const store_t *s, slice_t issuer, slice_t common_name, slice_t ceiling, us_t now, ca_t **ret, err_t *e)
+rc_t store_ca_make(const store_t *s, slice_t issuer, slice_t common_name, slice_t ceiling, us_t now, ca_t **ret,
+                   err_t *e)
 {
   char name[FILE_TEXT];
   KEY_SCOPED sigkey_t *key = NULL;
@@ -212,7 +219,8 @@ rc_t store_ca_make(const store_t *s, slice_t issuer, slice_t common_name, slice_
 
 static MUST rc_t check_ca(const cert_t *c, us_t now, err_t *e)
 {
-  if (!c->is_ca) return err_set(e, RC_INVALID, "ca_not_ca", "CA certificate", "is no CA certificate (basicConstraints)");
+  if (!c->is_ca)
+    return err_set(e, RC_INVALID, "ca_not_ca", "CA certificate", "is no CA certificate (basicConstraints)");
   if (c->has_key_usage && !(c->key_usage & KU_CERT_SIGN))
     return err_set(e, RC_INVALID, "ca_usage", "CA certificate", "may not sign certificates (keyUsage)");
   if (us_cmp(now, c->not_before) < 0 || us_cmp(now, c->not_after) >= 0)
@@ -250,7 +258,9 @@ static MUST rc_t read_chain(arena_t *a, slice_t pem, texts_t *ret, err_t *e)
     if (f.problems[i].lost) return err_set(e, RC_SYNTAX, f.problems[i].reason, "CA certificate", f.problems[i].text);
   for (size_t i = 0; i < f.n; i++) {
     if (f.blocks[i].kind != PEM_CERT) continue;
-    if (n == LIM_CA_CHAIN) return err_limit(e, RC_FULL, "ca_chain", "CA certificate", "file has more than {limit} certificates", LIM_CA_CHAIN);
+    if (n == LIM_CA_CHAIN)
+      return err_limit(e, RC_FULL, "ca_chain", "CA certificate", "file has more than {limit} certificates",
+                       LIM_CA_CHAIN);
     v[n++] = f.blocks[i].der;
   }
   if (n == 0) return err_set(e, RC_INVALID, "ca_missing", "CA certificate", "file has no certificate");

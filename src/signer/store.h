@@ -39,7 +39,8 @@ MUST rc_t store_ca_load(const store_t *s, slice_t issuer, ca_t **ret, err_t *e);
 /*
  * A new self-signed CA: ECDSA P-256, ten years from `now`, path length of the ceiling. Sealed before it is returned.
  */
-MUST rc_t store_ca_make(const store_t *s, slice_t issuer, slice_t common_name, slice_t ceiling, us_t now, ca_t **ret, err_t *e);
+MUST rc_t store_ca_make(const store_t *s, slice_t issuer, slice_t common_name, slice_t ceiling, us_t now, ca_t **ret,
+                        err_t *e);
 
 /*
  * Takes over an existing CA. RC_INVALID by name: "ca_missing" (no certificate in the PEM), "ca_key" (key and

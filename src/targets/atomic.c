@@ -214,7 +214,8 @@ static rc_t journal_drop(const run_t *r, err_t *e)
 
 static rc_t journal_bad(const slot_t *s, err_t *e)
 {
-  return err_quote(e, RC_INVALID, "deploy_journal", NULL, "journal of an unfinished deployment cannot be trusted", s->want->path);
+  return err_quote(e, RC_INVALID, "deploy_journal", NULL, "journal of an unfinished deployment cannot be trusted",
+                   s->want->path);
 }
 
 static rc_t undo_line(slice_t line, const char *stamp, err_t *e)

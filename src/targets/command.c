@@ -50,8 +50,8 @@ rc_t command_run(const deploy_context_t *cx, const char *field, slice_t command,
   err_t why = {0};
   TRY(proc_split(command, cx->arena, argv, e));
   buf_t output = buf_on(cx->arena, LIM_COMMAND_OUTPUT);
-  rc_t r = proc_run(&(proc_spec_t){.argv = argv, .deadline_ms = COMMAND_MS, .time = cx->time, .tick = cx->tick, .self = cx->self},
-                    &output, &result, &why);
+  proc_spec_t spec = {.argv = argv, .deadline_ms = COMMAND_MS, .time = cx->time, .tick = cx->tick, .self = cx->self};
+  rc_t r = proc_run(&spec, &output, &result, &why);
   if (rc_ok(r) && proc_succeeded(&result)) return r;
   if (!rc_ok(r)) {
     size_t n = (size_t)snprintf(how, sizeof how, "could not be started: ");

@@ -33,7 +33,8 @@ rc_t endpoint_conf_read(slice_t json, arena_t *a, endpoint_conf_t *ret, err_t *e
 static slice_t sni_of(slice_t name, arena_t *a)
 {
   ip_t ip;
-  if (name.n > 2 && name.p[0] == '*' && name.p[1] == '.') return arena_printf(a, "www%.*s", SLICE_ARG(slice_sub(name, 1, name.n)));
+  if (name.n > 2 && name.p[0] == '*' && name.p[1] == '.')
+    return arena_printf(a, "www%.*s", SLICE_ARG(slice_sub(name, 1, name.n)));
   return rc_ok(ip_parse(name, &ip)) ? (slice_t){0} : name;
 }
 

@@ -153,7 +153,8 @@ static rc_t plan_files(const nginx_t *n, atomic_file_t files[ATOMIC_FILES], size
   size_t count = 0;
   put_pem(&cert, n->job->leaf_pem);
   put_pem(c->chain_path.n ? &chain : &cert, n->job->chain_pem);
-  if (!rc_ok(buf_rc(&cert)) || !rc_ok(buf_rc(&chain))) return err_set(e, RC_NOMEM, "deploy_memory", NULL, "out of memory");
+  if (!rc_ok(buf_rc(&cert)) || !rc_ok(buf_rc(&chain)))
+    return err_set(e, RC_NOMEM, "deploy_memory", NULL, "out of memory");
 
   files[count++] = (atomic_file_t){.path = c->cert_path, .bytes = buf_slice(&cert), .mode = (uint32_t)c->cert_file_mode,
                                    .default_mode = CERT_MODE, .owner = c->cert_file_owner, .group = c->cert_file_group,

@@ -138,7 +138,8 @@ static slice_t refuse(der_t *r, const uint8_t *at, int32_t code, const char *rea
 static const char *integer_fault(slice_t v)
 {
   if (v.n == 0) return "der_integer_empty";
-  if (v.n > 1 && ((v.p[0] == 0 && v.p[1] < 0x80) || (v.p[0] == 0xff && v.p[1] >= 0x80))) return "der_integer_not_minimal";
+  if (v.n > 1 && ((v.p[0] == 0 && v.p[1] < 0x80) || (v.p[0] == 0xff && v.p[1] >= 0x80)))
+    return "der_integer_not_minimal";
   return NULL;
 }
 

@@ -77,7 +77,9 @@ static inline void der_field(der_t *r, const char *field)
 /* Records a failure at the current position, unless one is recorded. All pointers are to static text. */
 void der_fail(der_t *r, int32_t code, const char *reason, const char *text);
 
-/* Enters the next value, which must have this tag (OCTET STRING allowed: values wrapped in one). False after a failure. */
+/*
+ * Enters the next value, which must have this tag (OCTET STRING allowed: values wrapped in one). False after a failure.
+ */
 bool der_enter(der_t *r, uint8_t tag);
 
 /* Leaves the innermost value; "der_trailing" when it has bytes left. */

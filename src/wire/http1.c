@@ -111,7 +111,10 @@ int http1_status(const err_t *e)
 /* High bit of each byte of w that is 0; above such a byte a byte of 1 may be marked too. */
 static inline uint64_t zero_bytes(uint64_t w) { return (w - ONES) & ~w & HIGHS; }
 
-/* Offset behind the first CR LF CR LF at or after `from`, or 0. Two LF with one byte between are looked for eight bytes at a time. */
+/*
+ * Offset behind the first CR LF CR LF at or after `from`, or 0. Two LF with one byte between are looked for eight bytes
+ * at a time.
+ */
 static size_t find_end(slice_t in, size_t from)
 {
   size_t i = from;
@@ -124,7 +127,8 @@ static size_t find_end(slice_t in, size_t from)
       continue;
     }
     for (size_t k = i; k < i + 6; k++) {
-      if (in.p[k] == '\n' && in.p[k + 1] == '\r' && in.p[k + 2] == '\n' && k > from && in.p[k - 1] == '\r') return k + 3;
+      if (in.p[k] == '\n' && in.p[k + 1] == '\r' && in.p[k + 2] == '\n' && k > from && in.p[k - 1] == '\r')
+        return k + 3;
     }
     i += 6;
   }
@@ -146,7 +150,10 @@ static refusal_t check_lines(slice_t in, size_t at, size_t start)
   return NOT_REFUSED;
 }
 
-/* Sets *ret_size behind the empty line, or to 0 while it has not come. A head that cannot fit is refused before it is complete. */
+/*
+ * Sets *ret_size behind the empty line, or to 0 while it has not come. A head that cannot fit is refused before it is
+ * complete.
+ */
 static refusal_t head_end(slice_t in, size_t *scan, size_t start, size_t *ret_size)
 {
   size_t from = *scan > start + 3 ? *scan - 3 : start, line = start + LIM_HTTP_TARGET + 64;
@@ -269,7 +276,9 @@ static inline refusal_t take_field(http1_head_t *h, slice_t name, slice_t v, fra
   return NOT_REFUSED;
 }
 
-/* First byte at or after p that is no field content; eight at a time while there is neither control character nor DEL. */
+/*
+ * First byte at or after p that is no field content; eight at a time while there is neither control character nor DEL.
+ */
 static inline const uint8_t *skip_value(const uint8_t *p, const uint8_t *end)
 {
   for (;;) {
@@ -394,7 +403,8 @@ static refusal_t take_target(http1_head_t *h, slice_t *ret_authority)
 /* "HTTP/" DIGIT "." DIGIT, case-sensitive; p has 8 readable bytes. */
 static refusal_t take_version(const uint8_t *p, int *ret)
 {
-  if (memcmp(p, "HTTP/", 5) != 0 || !(classes[p[5]] & C_DIGIT) || p[6] != '.' || !(classes[p[7]] & C_DIGIT)) return R_VERSION;
+  if (memcmp(p, "HTTP/", 5) != 0 || !(classes[p[5]] & C_DIGIT) || p[6] != '.' || !(classes[p[7]] & C_DIGIT))
+    return R_VERSION;
   int v = (p[5] - '0') * 10 + (p[7] - '0');
   if (v != 10 && v != 11) return R_VERSION_UNKNOWN;
   *ret = v;
@@ -454,7 +464,9 @@ rc_t http1_request(slice_t in, size_t *scan, http1_head_t *ret, err_t *e)
 
 /* --- response --- */
 
-/* status-line = HTTP-version SP 3DIGIT SP [ reason ]; the second SP may be missing with the reason, as many servers do. */
+/*
+ * status-line = HTTP-version SP 3DIGIT SP [ reason ]; the second SP may be missing with the reason, as many servers do.
+ */
 static refusal_t status_line(const uint8_t **pp, const uint8_t *end, http1_head_t *h)
 {
   const uint8_t *p = *pp;
@@ -462,7 +474,8 @@ static refusal_t status_line(const uint8_t **pp, const uint8_t *end, http1_head_
   refusal_t r = take_version(p, &h->version);
   if (r) return r;
   p += 8;
-  if (p[0] != ' ' || p[1] < '1' || p[1] > '5' || !(classes[p[2]] & C_DIGIT) || !(classes[p[3]] & C_DIGIT)) return R_STATUS;
+  if (p[0] != ' ' || p[1] < '1' || p[1] > '5' || !(classes[p[2]] & C_DIGIT) || !(classes[p[3]] & C_DIGIT))
+    return R_STATUS;
   h->status = (p[1] - '0') * 100 + (p[2] - '0') * 10 + (p[3] - '0');
   p += 4;
   const uint8_t *from = p;
@@ -634,7 +647,8 @@ rc_t http1_chunks_feed(http1_chunks_t *c, slice_t *in, buf_t *body, err_t *e)
     }
     if (r) {
       c->state = CH_REFUSED;
-      return r == R_BODY_LIMIT ? err_limit(e, RC_FULL, refusals[r].reason, NULL, refusals[r].text, (int64_t)body->cap) : refuse(e, r);
+      return r == R_BODY_LIMIT ? err_limit(e, RC_FULL, refusals[r].reason, NULL, refusals[r].text,
+                                           (int64_t)body->cap) : refuse(e, r);
     }
     *in = slice_sub(*in, took, in->n - took);
   }

@@ -176,7 +176,8 @@ static rc_t take_block(parser_t *p, const span_t *s)
   uint8_t *der = arena_alloc(p->a, cap);
   if (!der) return rc(RC_NOMEM);
   if (!rc_ok(base64_decode(BASE64_WS, body, der, cap, &n)) || n == 0)
-    return add_problem(p, "pem_base64", n ? "is not base64" : "has no readable base64 between its lines", s->begin, true);
+    return add_problem(p, "pem_base64", n ? "is not base64" : "has no readable base64 between its lines", s->begin,
+                       true);
   block.der = slice_of(der, n);
   return add_block(p, block);
 }
@@ -207,7 +208,8 @@ rc_t pem_parse(arena_t *a, slice_t text, pem_file_t *ret, err_t *e)
     return err_limit(e, RC_FULL, "pem_size", NULL, "is longer than {limit} bytes", LIM_PEM_FILE);
   parser_t p = {.a = a, .text = text, .line = 1};
   rc_t r = parse_all(&p);
-  if (rc_is(r, RC_FULL)) return err_limit(e, RC_FULL, "pem_blocks", NULL, "has more than {limit} PEM blocks", LIM_PEM_BLOCKS);
+  if (rc_is(r, RC_FULL))
+    return err_limit(e, RC_FULL, "pem_blocks", NULL, "has more than {limit} PEM blocks", LIM_PEM_BLOCKS);
   if (!rc_ok(r)) return err_set(e, r.code, "memory", NULL, "needs more memory than it may have");
   *ret = (pem_file_t){p.blocks, p.n, p.problems, p.nproblems};
   return r;

@@ -64,12 +64,18 @@ static rc_t take_basic(builder_t *b, const ext_t *x, err_t *e)
   return rc(RC_OK);
 }
 
-static rc_t take_ekus(builder_t *b, const ext_t *x, err_t *e) { return ext_oids(b->a, x->value, &b->c->ekus, &b->c->nekus, e); }
+static rc_t take_ekus(builder_t *b, const ext_t *x, err_t *e)
+{
+  return ext_oids(b->a, x->value, &b->c->ekus, &b->c->nekus, e);
+}
 static rc_t take_ski(builder_t *b, const ext_t *x, err_t *e) { return ext_octets(x->value, &b->c->ski, e); }
 static rc_t take_aki(builder_t *b, const ext_t *x, err_t *e) { return ext_aki(x->value, &b->c->aki, e); }
 static rc_t take_aia(builder_t *b, const ext_t *x, err_t *e) { return ext_aia(x->value, e); }
 static rc_t take_cdp(builder_t *b, const ext_t *x, err_t *e) { return ext_cdp(x->value, e); }
-static rc_t take_staple(builder_t *b, const ext_t *x, err_t *e) { return ext_must_staple(x->value, &b->c->must_staple, e); }
+static rc_t take_staple(builder_t *b, const ext_t *x, err_t *e)
+{
+  return ext_must_staple(x->value, &b->c->must_staple, e);
+}
 
 static const struct {
   oid_t id;
@@ -143,7 +149,8 @@ static void read_unique_id(builder_t *b, der_t *r, uint8_t tag)
   slice_t v = der_get(r, tag);
   if (der_ok(r) && !der_bits_valid(v)) der_fail(r, RC_SYNTAX, "der_bits", "is a bit string with wrong padding");
   find_fault(b, "e_cert_contains_unique_identifier", SEV_ERROR, "a unique identifier");
-  if (b->c->version == 1) find_fault(b, "e_cert_unique_identifier_version_not_2_or_3", SEV_ERROR, "a unique identifier in version 1");
+  if (b->c->version == 1)
+    find_fault(b, "e_cert_unique_identifier_version_not_2_or_3", SEV_ERROR, "a unique identifier in version 1");
 }
 
 static void read_extensions(builder_t *b, der_t *r)
@@ -154,7 +161,8 @@ static void read_extensions(builder_t *b, der_t *r)
   b->c->exts = exts_read(b->a, r);
   der_leave(r);
   if (b->c->exts.n == 0) find_fault(b, "e_ext_cannot_be_empty_sequence", SEV_ERROR, "an empty list of extensions");
-  if (b->c->version != 3) find_fault(b, "e_cert_extensions_version_not_3", SEV_ERROR, "extensions in a version other than 3");
+  if (b->c->version != 3)
+    find_fault(b, "e_cert_extensions_version_not_3", SEV_ERROR, "extensions in a version other than 3");
 }
 
 static void read_tbs(builder_t *b, der_t *r)
@@ -193,9 +201,11 @@ static void check_parts(builder_t *b)
   if (c->sig_alg.p && !slice_eq(c->sig_alg, c->tbs_sig_alg))
     find_fault(b, "e_cert_sig_alg_not_match_tbs_sig_alg", SEV_ERROR, "two different signature algorithms");
   if (c->issuer.n == 0) find_fault(b, "e_issuer_field_empty", SEV_ERROR, "an empty issuer");
-  if (c->issuer.empty_rdn || c->subject.empty_rdn) find_fault(b, "cert_dn_empty_rdn", SEV_ERROR, "an empty RDN in a name");
+  if (c->issuer.empty_rdn || c->subject.empty_rdn)
+    find_fault(b, "cert_dn_empty_rdn", SEV_ERROR, "an empty RDN in a name");
   if (c->subject.bad_printable)
-    find_fault(b, "e_subject_printable_string_badalpha", SEV_ERROR, "a PrintableString with other characters in the subject");
+    find_fault(b, "e_subject_printable_string_badalpha", SEV_ERROR,
+               "a PrintableString with other characters in the subject");
   if (us_cmp(c->not_after, c->not_before) < 0)
     find_fault(b, "e_validity_time_not_positive", SEV_ERROR, "an end before its beginning");
   bool before = c->not_before_tag == DER_GENERALIZED_TIME && c->not_before.us < y2050;

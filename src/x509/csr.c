@@ -6,7 +6,9 @@ static rc_t spki_accept(const spki_t *k, err_t *e)
 {
   static const char field[] = "subjectPublicKeyInfo";
   if (k->fault) return err_set(e, RC_INVALID, k->fault, field, k->text);
-  if (!k->usable) return err_set(e, RC_INVALID, "spki_algorithm", field, "is of an algorithm other than RSA, ECDSA P-256, ECDSA P-384 and Ed25519");
+  if (!k->usable)
+    return err_set(e, RC_INVALID, "spki_algorithm", field,
+                   "is of an algorithm other than RSA, ECDSA P-256, ECDSA P-384 and Ed25519");
   return rc(RC_OK);
 }
 
@@ -58,7 +60,8 @@ static rc_t no_memory(err_t *e)
 static rc_t add_name(const name_t *one, name_t *v, size_t *n, err_t *e)
 {
   if (names_have((names_t){v, *n}, one)) return rc(RC_OK);
-  if (*n == LIM_CERT_NAMES) return err_limit(e, RC_FULL, "name_count", "csr", "has more than {limit} names", LIM_CERT_NAMES);
+  if (*n == LIM_CERT_NAMES)
+    return err_limit(e, RC_FULL, "name_count", "csr", "has more than {limit} names", LIM_CERT_NAMES);
   v[(*n)++] = *one;
   return rc(RC_OK);
 }
@@ -137,7 +140,10 @@ static void read_attribute(arena_t *a, der_t *r, csr_t *csr, attrs_t *attrs)
   der_leave(r);
 }
 
-/* attributes [0] IMPLICIT SET OF Attribute. Always there in DER (RFC 2986 4.1), but some clients leave an empty one out. */
+/*
+ * attributes [0] IMPLICIT SET OF Attribute. Always there in DER (RFC 2986 4.1), but some clients leave an empty one
+ * out.
+ */
 static void read_attributes(arena_t *a, der_t *r, csr_t *csr)
 {
   attrs_t attrs;

@@ -63,7 +63,8 @@ rc_t csr_emit(sigkey_t *key, slice_t cn, names_t names, buf_t *der, err_t *e)
   buf_put(&info, key_spki(key));
   put_attributes(&info, names);
   der_close(&info, outer);
-  if (!rc_ok(buf_rc(&info))) return err_limit(e, info.code, "csr_size", NULL, "request is over {limit} bytes", LIM_CSR_DER);
+  if (!rc_ok(buf_rc(&info)))
+    return err_limit(e, info.code, "csr_size", NULL, "request is over {limit} bytes", LIM_CSR_DER);
   rc_t r = key_sign(key, buf_slice(&info), sig, &nsig);
   if (!rc_ok(r)) return err_set(e, r.code, "csr_sign", NULL, "request could not be signed");
 

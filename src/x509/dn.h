@@ -50,7 +50,9 @@ MUST rc_t dn_cn(arena_t *a, const dn_t *dn, slice_t *ret);
  */
 MUST rc_t dn_text(arena_t *a, const dn_t *dn, slice_t *ret);
 
-/* Appends a string of this ASN.1 type as UTF-8 (single-byte types as Latin-1). Must be well formed, as dn_read checks. */
+/*
+ * Appends a string of this ASN.1 type as UTF-8 (single-byte types as Latin-1). Must be well formed, as dn_read checks.
+ */
 void dn_string(buf_t *b, uint8_t tag, slice_t value);
 
 #endif

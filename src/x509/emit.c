@@ -261,7 +261,8 @@ rc_t ca_tbs_emit(const ca_spec_t *s, const sigkey_t *key, buf_t *b, err_t *e)
   TRY(check_head(s->serial, s->not_before, s->not_after, e));
   TRY(check_cn(s->common_name, e));
   if (s->common_name.n == 0 || slice_utf8_len(s->common_name) > LIM_COMMON_NAME)
-    return err_limit(e, RC_INVALID, "common_name", "ca_common_name", "must have 1 to {limit} characters", LIM_COMMON_NAME);
+    return err_limit(e, RC_INVALID, "common_name", "ca_common_name", "must have 1 to {limit} characters",
+                     LIM_COMMON_NAME);
   TRY(emit_key_id(key_spki(key), ski, e));
 
   size_t tbs = der_open(b, DER_SEQUENCE);

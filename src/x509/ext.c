@@ -132,7 +132,8 @@ static void edi_name(der_t *r, slice_t content)
     der_leave(&in);
     bool text = (tag == DER_UTF8 && slice_utf8(v)) || tag == DER_PRINTABLE || tag == DER_T61 ||
                 (tag == DER_BMP && v.n % 2 == 0) || (tag == DER_UNIVERSAL && v.n % 4 == 0);
-    if (der_ok(&in) && (!text || v.n == 0)) der_fail(&in, RC_SYNTAX, "ext_general_name", "has an ediPartyName that is no string");
+    if (der_ok(&in) && (!text || v.n == 0))
+      der_fail(&in, RC_SYNTAX, "ext_general_name", "has an ediPartyName that is no string");
   }
   err_t e = {0};
   if (!rc_ok(der_end(&in, &e))) der_fail(r, RC_SYNTAX, e.reason, e.text);
@@ -207,7 +208,8 @@ rc_t ext_key_usage(slice_t value, uint32_t *ret, err_t *e)
   der_init(&r, value);
   slice_t v = der_bits(&r, &unused);
   if (v.n > 2) der_fail(&r, RC_INVALID, "ext_key_usage_long", "has more bits than there are usages");
-  else if (v.n && !(v.p[v.n - 1] >> unused & 1)) der_fail(&r, RC_SYNTAX, "ext_key_usage_zeros", "has trailing zero bits");
+  else if (v.n && !(v.p[v.n - 1] >> unused & 1))
+    der_fail(&r, RC_SYNTAX, "ext_key_usage_zeros", "has trailing zero bits");
   TRY(der_end(&r, e));
   for (size_t i = 0; i < v.n * 8; i++)
     if (v.p[i / 8] & (0x80u >> (i % 8))) bits |= 1u << i;

@@ -43,13 +43,22 @@ static const fault_t f_memory = {RC_NOMEM, "memory", "needs more memory than it 
 
 const char *name_kind_text(name_kind_t kind)
 {
-  static const char *const words[] = {"otherName", "email", "DNS", "x400Address", "directoryName", "ediPartyName", "URI", "IP", "registeredID"};
+  static const char *const words[] = {"otherName",    "email", "DNS", "x400Address", "directoryName",
+                                      "ediPartyName", "URI",   "IP",  "registeredID"};
   return (size_t)kind < COUNT_OF(words) ? words[kind] : "";
 }
 
 /* Punycode (RFC 3492) */
 
-enum { PUNY_BASE = 36, PUNY_TMIN = 1, PUNY_TMAX = 26, PUNY_SKEW = 38, PUNY_DAMP = 700, PUNY_BIAS = 72, PUNY_FIRST = 128 };
+enum {
+  PUNY_BASE = 36,
+  PUNY_TMIN = 1,
+  PUNY_TMAX = 26,
+  PUNY_SKEW = 38,
+  PUNY_DAMP = 700,
+  PUNY_BIAS = 72,
+  PUNY_FIRST = 128
+};
 
 static uint32_t puny_adapt(uint32_t delta, uint32_t points, bool first)
 {
@@ -286,7 +295,8 @@ static const fault_t *check_authority(slice_t auth)
   if (literal && host_end == auth.n) return &f_uri;
   slice_t host = literal ? slice_sub(auth, 1, host_end - 1) : slice_sub(auth, 0, host_end);
   slice_t port = slice_sub(auth, literal ? host_end + 1 : host_end, auth.n);
-  if (port.n && (port.p[0] != ':' || port.n == 1 || port.n > 6 || !all_digits(slice_sub(port, 1, port.n)))) return &f_uri;
+  if (port.n && (port.p[0] != ':' || port.n == 1 || port.n > 6 || !all_digits(slice_sub(port, 1, port.n))))
+    return &f_uri;
   ip_t ip;
   bool address = rc_ok(ip_parse(host, &ip));
   if (literal) return address && ip.n == 16 ? NULL : &f_ip;

@@ -87,7 +87,9 @@ typedef enum oid {
 /* The identifier with these content octets, or OID_UNKNOWN. */
 oid_t oid_find(slice_t content);
 
-/* The extended key usage of that name ("serverAuth", exact case; ocspNoCheck too, which profiles list), or OID_UNKNOWN. */
+/*
+ * The extended key usage of that name ("serverAuth", exact case; ocspNoCheck too, which profiles list), or OID_UNKNOWN.
+ */
 oid_t oid_eku(slice_t name);
 
 /* Content octets; static. OID_UNKNOWN has none. */

@@ -60,7 +60,8 @@ static void read_rsa(spki_t *k, slice_t params)
   der_leave(&r);
   if (!rc_ok(der_end(&r, NULL))) {
     bool negative = modulus_read && r.code == RC_INVALID;
-    fault(k, "spki_key", "is not an RSA key as RFC 8017 wants it", negative ? "e_rsa_exp_negative" : "e_rsa_no_public_key");
+    fault(k, "spki_key", "is not an RSA key as RFC 8017 wants it",
+          negative ? "e_rsa_exp_negative" : "e_rsa_no_public_key");
     return;
   }
   k->parts = (key_parts_t){.kind = KEY_RSA, .n = n, .e = e};

@@ -87,7 +87,8 @@ static void names_are(const char *json, const char *expect, const char *first_dn
 
 static void test_names_of_a_request(void **state)
 {
-  names_are("{\"id\":\"j\",\"common_name\":\"A.test\",\"sans\":[\"b.test\",\"a.test\",\"B.TEST.\"]}", "DNS:a.test,DNS:b.test", "a.test");
+  names_are("{\"id\":\"j\",\"common_name\":\"A.test\",\"sans\":[\"b.test\",\"a.test\",\"B.TEST.\"]}",
+            "DNS:a.test,DNS:b.test", "a.test");
   names_are("{\"id\":\"j\",\"common_name\":\"My Service\",\"sans\":[\"192.0.2.1\",\"2001:db8::1\",\"s@x.test\",\"spiffe://x/y\",\"c.test\"]}",
             "IP:192.0.2.1,IP:2001:db8::1,email:s@x.test,URI:spiffe://x/y,DNS:c.test", "c.test");
   names_are("{\"id\":\"j\",\"common_name\":\"192.0.2.7\",\"sans\":[]}", "", "");

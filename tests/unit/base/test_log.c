@@ -41,7 +41,8 @@ static const char *tail(void)
 
 static void fields_in_order(void **state)
 {
-  log_line(LOG_INFO, "issuer registry loaded", log_i("issuers", -3), log_b("on", true), log_c("name", "x"), log_b("off", false));
+  log_line(LOG_INFO, "issuer registry loaded", log_i("issuers", -3), log_b("on", true), log_c("name", "x"),
+           log_b("off", false));
   assert_string_equal(tail(), "\"level\":\"INFO\",\"msg\":\"issuer registry loaded\",\"issuers\":-3,\"on\":true,\"name\":\"x\",\"off\":false}\n");
   us_t t;
   assert_memory_equal(got, "{\"time\":\"", 9);

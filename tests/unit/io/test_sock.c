@@ -1,4 +1,6 @@
-/* Client sockets on a socket pair: classes of results, waits, ticks and signals. Connecting is in the client's tests. */
+/*
+ * Client sockets on a socket pair: classes of results, waits, ticks and signals. Connecting is in the client's tests.
+ */
 #include "base/check.h"
 #include "io/sock.h"
 

@@ -28,7 +28,10 @@ static void fire(wheel_node_t *n, void *self)
   assert_false(wheel_is_set(n));
 }
 
-/* Any mixture of setting, moving and clearing, under an uneven clock: each fires once, never early, a tick late at most. */
+/*
+ * Any mixture of setting, moving and clearing, under an uneven clock: each fires once, never early, a tick late at
+ * most.
+ */
 static void test_random(void **state)
 {
   uint64_t seed = 7;

@@ -128,7 +128,8 @@ static void test_refused_texts(void **state)
 static void test_an_empty_ceiling_allows_nothing(void **state)
 {
   (void)state;
-  ceiling_t c = parsed(CEILING("\"dns\":[],\"ip\":[],\"email\":[],\"uri\":[]", "\"max_lifetime_s\":1,\"keys\":[],\"usages\":[],\"path_len\":0"));
+  ceiling_t c = parsed(CEILING("\"dns\":[],\"ip\":[],\"email\":[],\"uri\":[]",
+                               "\"max_lifetime_s\":1,\"keys\":[],\"usages\":[],\"path_len\":0"));
   err_t e = {0};
   name_t n;
   const slice_t usage = S("serverAuth");

@@ -154,7 +154,10 @@ static void put_sign(fixture_t *f, sigkey_t *key, const char *ref, buf_t *b)
   must_be_ok(msg_frame_end(b, start, 1), NULL);
 }
 
-/* The n-th allocation fails: the request or the frame is refused, nothing is recorded by halves, and the same request then succeeds. */
+/*
+ * The n-th allocation fails: the request or the frame is refused, nothing is recorded by halves, and the same request
+ * then succeeds.
+ */
 static void test_allocations_may_fail(void **state)
 {
   (void)state;

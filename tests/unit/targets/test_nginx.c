@@ -97,7 +97,8 @@ static void test_endpoint_defaults(void **state)
   assert_true(slice_is(c.host, "localhost"));
   assert_int_equal(c.port, 8443);
   assert_int_equal(c.timeout_ms, 10000);
-  assert_true(rc_ok(endpoint_conf_read(S("{\"endpoint\":\"[2001:db8::1]:443\",\"timeout\":2000000000}"), arena, &c, NULL)));
+  assert_true(rc_ok(endpoint_conf_read(S("{\"endpoint\":\"[2001:db8::1]:443\",\"timeout\":2000000000}"), arena, &c,
+                                       NULL)));
   assert_true(slice_is(c.host, "2001:db8::1"));
   assert_int_equal(c.timeout_ms, 2001);
   assert_true(rc_ok(endpoint_conf_read(S("{\"enabled\":false,\"endpoint\":\"localhost:8443\"}"), arena, &c, NULL)));
@@ -209,7 +210,8 @@ static void test_what_is_no_pair(void **state)
     deploy_job_t job = {.leaf_pem = rows[i].leaf, .chain_pem = rows[i].chain, .key_pem = rows[i].key};
     rc_t r = pair_check(&job, (us_t){NOW * US_PER_S}, arena, sha, &e);
     if (!rows[i].reason) assert_true(rc_ok(r));
-    else if (rc_ok(r) || strcmp(e.reason, rows[i].reason) != 0) fail_msg("row %zu: %s", i, e.reason ? e.reason : "accepted");
+    else if (rc_ok(r) || strcmp(e.reason, rows[i].reason) != 0)
+      fail_msg("row %zu: %s", i, e.reason ? e.reason : "accepted");
   }
   EVP_PKEY_free(k);
   EVP_PKEY_free(other);

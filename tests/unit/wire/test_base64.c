@@ -54,7 +54,8 @@ static void test_refused(void **state)
   for (size_t i = 0; i < COUNT_OF(rows); i++) {
     uint8_t out[16];
     size_t n = 99;
-    if (rc_ok(base64_decode(rows[i].form, slice_str(rows[i].text), out, sizeof out, &n))) fail_msg("accepted %s", rows[i].text);
+    if (rc_ok(base64_decode(rows[i].form, slice_str(rows[i].text), out, sizeof out, &n)))
+      fail_msg("accepted %s", rows[i].text);
     assert_int_equal(n, 99);
   }
 }

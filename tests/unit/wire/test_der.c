@@ -226,7 +226,8 @@ static void test_check(void **state)
   for (size_t i = 0; i < COUNT_OF(rows); i++) {
     err_t e = {0};
     rc_t r = der_check(slice_of(rows[i].p, rows[i].n), &e);
-    if (rc_ok(r) != (rows[i].why[0] == 0) || strcmp(e.reason ? e.reason : "", rows[i].why) != 0) fail_msg("row %zu: %s", i, e.reason ? e.reason : "");
+    if (rc_ok(r) != (rows[i].why[0] == 0) || strcmp(e.reason ? e.reason : "", rows[i].why) != 0)
+      fail_msg("row %zu: %s", i, e.reason ? e.reason : "");
   }
 }
 

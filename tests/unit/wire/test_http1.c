@@ -143,7 +143,8 @@ static void test_cases(void **state)
     for (int slow = 0; slow < 2; slow++) {
       int code = slow ? parse_slowly(slice_str(cases[i].text)) : parse(cases[i].text);
       int got = code == RC_OK ? 0 : code == RC_AGAIN ? -1 : http1_status(&err);
-      if (got != cases[i].want) fail_msg("case %zu %s: %d, not %d: %s", i, slow ? "slowly" : "at once", got, cases[i].want, cases[i].text);
+      if (got != cases[i].want)
+        fail_msg("case %zu %s: %d, not %d: %s", i, slow ? "slowly" : "at once", got, cases[i].want, cases[i].text);
     }
   }
 }
@@ -375,7 +376,8 @@ static void test_shared_data(void **state)
 {
   (void)state;
   char path[1024];
-  snprintf(path, sizeof path, "%s/../shared/data/http-malformed.jsonl", getenv("CERTCTL_SOURCE_ROOT") ? getenv("CERTCTL_SOURCE_ROOT") : ".");
+  snprintf(path, sizeof path, "%s/../shared/data/http-malformed.jsonl",
+           getenv("CERTCTL_SOURCE_ROOT") ? getenv("CERTCTL_SOURCE_ROOT") : ".");
   FILE *f = fopen(path, "r");
   if (!f) {
     print_message("shared data not there (%s): skipped\n", path);

@@ -91,7 +91,8 @@ static void test_refused_by_name(void **state)
     err_t e = {0};
     rc_t r = json_parse(arena, rows[i].text, &doc, &e);
     if (r.code != rows[i].code || strcmp(e.reason ? e.reason : "", rows[i].reason) != 0)
-      fail_msg("%s: rc %d reason %s, expected %s", (const char *)rows[i].text.p, r.code, e.reason ? e.reason : "-", rows[i].reason);
+      fail_msg("%s: rc %d reason %s, expected %s", (const char *)rows[i].text.p, r.code, e.reason ? e.reason : "-",
+               rows[i].reason);
     assert_null(doc.root);
     assert_int_equal(json_parse(arena, rows[i].text, &doc, NULL).code, rows[i].code);
   }

@@ -13,7 +13,9 @@
 #define CERT(body) "-----BEGIN CERTIFICATE-----\n" body "\n-----END CERTIFICATE-----\n"
 #define ABC "QUJD" /* "ABC" */
 
-/* One row: a text, how many certificates are read of it, and its problems as "reason@line", "!" where a block is lost. */
+/*
+ * One row: a text, how many certificates are read of it, and its problems as "reason@line", "!" where a block is lost.
+ */
 static void test_files(void **state)
 {
   (void)state;
@@ -60,9 +62,11 @@ static void test_files(void **state)
     }
     for (size_t k = 0; k < f.nproblems; k++) {
       size_t n = strlen(problems);
-      snprintf(problems + n, sizeof problems - n, "%s@%zu%s", f.problems[k].reason, f.problems[k].line, f.problems[k].lost ? "!" : "");
+      snprintf(problems + n, sizeof problems - n, "%s@%zu%s", f.problems[k].reason, f.problems[k].line,
+               f.problems[k].lost ? "!" : "");
     }
-    if (certs != rows[i].certs || strcmp(problems, rows[i].problems) != 0) fail_msg("row %zu: %zu certificates, %s", i, certs, problems);
+    if (certs != rows[i].certs || strcmp(problems, rows[i].problems) != 0)
+      fail_msg("row %zu: %zu certificates, %s", i, certs, problems);
   }
 }
 

@@ -112,7 +112,8 @@ static bool general_name_eq(const name_t *ours, GENERAL_NAME *theirs)
   case NAME_DNS: s = theirs->d.dNSName; break;
   case NAME_URI: s = theirs->d.uniformResourceIdentifier; break;
   case NAME_IP: s = theirs->d.iPAddress; break;
-  case NAME_REGISTERED_ID: return bytes_eq(ours->bytes, OBJ_get0_data(theirs->d.registeredID), (int)OBJ_length(theirs->d.registeredID));
+  case NAME_REGISTERED_ID:
+    return bytes_eq(ours->bytes, OBJ_get0_data(theirs->d.registeredID), (int)OBJ_length(theirs->d.registeredID));
   case NAME_DIRECTORY: {
     unsigned char *der = NULL;
     int n = i2d_X509_NAME(theirs->d.directoryName, &der);
@@ -128,7 +129,8 @@ static const char *sans_differ(const cert_t *c, X509 *x)
   int crit;
   GENERAL_NAMES *gens = X509_get_ext_d2i(x, NID_subject_alt_name, &crit, NULL);
   /* ours could not read the body: that is a finding with its name */
-  if (c->has_san && !c->sans.v) return GENERAL_NAMES_free(gens), cert_finding(c, "e_cert_ext_invalid_der") ? NULL : "san finding";
+  if (c->has_san && !c->sans.v)
+    return GENERAL_NAMES_free(gens), cert_finding(c, "e_cert_ext_invalid_der") ? NULL : "san finding";
   if (c->has_san != (gens != NULL)) return GENERAL_NAMES_free(gens), "san presence";
   const char *differ = gens && (size_t)sk_GENERAL_NAME_num(gens) != c->sans.n ? "san count" : NULL;
   for (size_t i = 0; gens && !differ && i < c->sans.n; i++)

@@ -33,7 +33,8 @@ static EVP_PKEY *ec_key(int nid, const char *group_name)
 {
   uint8_t point[160];
   EC_GROUP *g = EC_GROUP_new_by_curve_name(nid);
-  size_t n = EC_POINT_point2oct(g, EC_GROUP_get0_generator(g), POINT_CONVERSION_UNCOMPRESSED, point, sizeof point, NULL);
+  size_t n = EC_POINT_point2oct(g, EC_GROUP_get0_generator(g), POINT_CONVERSION_UNCOMPRESSED, point, sizeof point,
+                                NULL);
   EC_GROUP_free(g);
   OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
   OSSL_PARAM_BLD_push_utf8_string(bld, OSSL_PKEY_PARAM_GROUP_NAME, group_name, 0);
@@ -96,7 +97,8 @@ static void fill_name(X509_NAME *name, unsigned which)
     bool wanted = which & 8 ? i + 1 == COUNT_OF(attributes) : (which >> (i % 3) & 1) || i == 0 || i + 1 == COUNT_OF(attributes);
     if (!wanted || (which & 7) == 6) continue;
     int set = attributes[i].set < 0 && X509_NAME_entry_count(name) > 1 ? -1 : 0;
-    X509_NAME_add_entry_by_txt(name, attributes[i].field, attributes[i].type, (const uint8_t *)attributes[i].value, attributes[i].n, -1, set);
+    X509_NAME_add_entry_by_txt(name, attributes[i].field, attributes[i].type, (const uint8_t *)attributes[i].value,
+                               attributes[i].n, -1, set);
   }
 }
 
@@ -178,7 +180,8 @@ static slice_t make_csr(arena_t *a, unsigned which, EVP_PKEY *signer)
   fill_name(X509_REQ_get_subject_name(x), which);
   X509_REQ_set_pubkey(x, key);
   if (sk_X509_EXTENSION_num(exts)) X509_REQ_add_extensions(x, exts);
-  if (which % 3 == 0) X509_REQ_add1_attr_by_NID(x, NID_pkcs9_challengePassword, MBSTRING_ASC, (const uint8_t *)"secret", -1);
+  if (which % 3 == 0)
+    X509_REQ_add1_attr_by_NID(x, NID_pkcs9_challengePassword, MBSTRING_ASC, (const uint8_t *)"secret", -1);
   if (which % 5 == 0) X509_REQ_add1_attr_by_NID(x, NID_pkcs9_unstructuredName, MBSTRING_ASC, (const uint8_t *)"x", -1);
   X509_REQ_sign(x, signer, NULL);
   int n = i2d_X509_REQ(x, &der);
@@ -188,7 +191,8 @@ static slice_t make_csr(arena_t *a, unsigned which, EVP_PKEY *signer)
   return keep(a, der, n);
 }
 
-static size_t make_all(arena_t *a, slice_t *ret, size_t most, slice_t (*make)(arena_t *a, unsigned which, EVP_PKEY *signer))
+static size_t make_all(arena_t *a, slice_t *ret, size_t most,
+                       slice_t (*make)(arena_t *a, unsigned which, EVP_PKEY *signer))
 {
   EVP_PKEY *signer = signing_key();
   size_t n = 0;

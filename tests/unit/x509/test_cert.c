@@ -206,7 +206,8 @@ static void test_findings(void **state)
     const char *why = parse(a, &s, &c);
     if (why[0]) fail_msg("%s: refused, %s", found[i].rule, why);
     const finding_t *f = cert_finding(&c, found[i].rule);
-    if (!f || c.nfindings != 1) fail_msg("%s: %zu findings, first %s", found[i].rule, c.nfindings, c.nfindings ? c.findings[0].rule : "");
+    if (!f || c.nfindings != 1)
+      fail_msg("%s: %zu findings, first %s", found[i].rule, c.nfindings, c.nfindings ? c.findings[0].rule : "");
     assert_true(f->text[0] != 0);
     if (found[i].text) assert_string_equal(f->text, found[i].text);
   }

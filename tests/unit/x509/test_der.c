@@ -115,7 +115,8 @@ static const char *text_of(const json_t *o, const char *key)
 static bool parse_date(const char *s, us_t *ret)
 {
   civil_t c = {0};
-  return sscanf(s, "%d-%d-%d %d:%d:%dZ", &c.year, &c.month, &c.day, &c.hour, &c.minute, &c.second) == 6 && rc_ok(civil_to_us(&c, ret));
+  int n = sscanf(s, "%d-%d-%d %d:%d:%dZ", &c.year, &c.month, &c.day, &c.hour, &c.minute, &c.second);
+  return n == 6 && rc_ok(civil_to_us(&c, ret));
 }
 
 static bool parse_record(arena_t *a, const char *line, record_t *ret)
@@ -190,11 +191,13 @@ static bool check_file(const char *path, arena_t *keep, slice_t *seeds, size_t *
   }
   free(line);
   fclose(f);
-  printf("file: %zu certificates, %zu refused, %zu of them without a name, %zu differ\n", total, refused, unnamed, differ);
+  printf("file: %zu certificates, %zu refused, %zu of them without a name, %zu differ\n", total, refused, unnamed,
+         differ);
   return total > 0 && differ == 0 && unnamed == 0 && refused * 100 <= total * MAX_REFUSED_PERCENT;
 }
 
-static void mutate_all(unsigned long n, uint64_t seed, const slice_t *certs, size_t ncerts, const slice_t *csrs, size_t ncsrs)
+static void mutate_all(unsigned long n, uint64_t seed, const slice_t *certs, size_t ncerts, const slice_t *csrs,
+                       size_t ncsrs)
 {
   ARENA_SCOPED arena_t *a = arena_new(ARENA);
   BUF_SCOPED buf_t out = buf_heap(1 << 20), again = buf_heap(1 << 20);

@@ -54,7 +54,8 @@ static void test_accepted(void **state)
     err_t e = {0};
     rc_t r = names_parse(a, slice_str(rows[i].in), &n, &e);
     if (!rc_ok(r)) fail_msg("%s: %s", rows[i].in, e.reason);
-    if (n.kind != rows[i].kind || !slice_is(n.text, rows[i].text)) fail_msg("%s became %.*s", rows[i].in, SLICE_ARG(n.text));
+    if (n.kind != rows[i].kind || !slice_is(n.text, rows[i].text))
+      fail_msg("%s became %.*s", rows[i].in, SLICE_ARG(n.text));
     /* A normalised name stays as it is, and means the same when it arrives typed. */
     assert_true(rc_ok(names_parse(a, n.text, &again, &e)) && name_eq(&n, &again));
     assert_true(rc_ok(names_from_wire(a, n.kind, n.bytes, &again, &e)) && name_eq(&n, &again));
@@ -193,7 +194,8 @@ static void test_wire(void **state)
     name_t n;
     err_t e = {0};
     rc_t r = names_from_wire(a, rows[i].kind, slice_of(rows[i].bytes, rows[i].n), &n, &e);
-    if (strcmp(e.reason ? e.reason : "", rows[i].why) != 0) fail_msg("row %zu: %s", i, e.reason ? e.reason : "accepted");
+    if (strcmp(e.reason ? e.reason : "", rows[i].why) != 0)
+      fail_msg("row %zu: %s", i, e.reason ? e.reason : "accepted");
     if (rc_ok(r)) assert_int_equal(n.kind, rows[i].becomes);
   }
 }
