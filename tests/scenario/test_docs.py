@@ -138,7 +138,7 @@ def test_quickstart(server, tmp_path):
     script = "\n".join(parts).replace("8443", str(server.port)).replace("9444", str(free_port()))
     env = {k: v for k, v in os.environ.items() if not k.startswith("CERTCTL_")}
     # What a failing block leaves running is ended by its own pid files.
-    script = "trap 'set +e; kill ${agent_pid:-} 2>/dev/null; [ ! -s second/nginx.pid ] || kill $(cat second/nginx.pid) 2>/dev/null' EXIT\n" + script
+    script = "trap 'set +e; kill ${agent_pid:-} 2>/dev/null; [ ! -s var/second/nginx.pid ] || kill $(cat var/second/nginx.pid) 2>/dev/null' EXIT\n" + script
     out = shell(script, clone, env)
     assert "Server Status: healthy" in out
     assert re.search(r"Status: +Active", out), out
