@@ -197,7 +197,7 @@ def header_guards(t):
 
 
 # These fill an error or a reply and hand its code back, so that they fit in `return`; ignoring that code loses nothing.
-NO_MUST = re.compile(r"rc|err_set|err_limit|\w+_(?:fail|failed|refused|damaged)|(?:rest_)?reply_\w+")
+NO_MUST = re.compile(r"rc|err_set|err_limit|err_quote|\w+_(?:fail|failed|refused|damaged)|(?:rest_)?reply_\w+")
 
 
 def declared_rc(t, path):

