@@ -14,11 +14,6 @@ typedef struct auth auth_t;
 /* Takes the keys of the settings. */
 MUST rc_t auth_start(const core_t *core, auth_t **ret, err_t *e);
 
-/*
- * Rows that authentication needs, at each start: a grant for every key of the settings and,
- * where no administrator exists, the first one with its key in <state>/admin.key.
- */
-MUST rc_t auth_setup(const core_t *core, err_t *e);
 void auth_free(auth_t *au);
 
 /* A pinned snapshot: actors found in it live until auth_unpin. */

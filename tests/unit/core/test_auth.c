@@ -3,6 +3,7 @@
 
 #include "core/auth.h"
 #include "core/setup.h"
+#include "core/setup.h"
 #include "crypto/hash.h"
 
 #include <stdio.h>
@@ -23,7 +24,7 @@ static int setup(void **state)
   world_open(&f.w);
   f.w.conf.keys = keys;
   f.w.conf.nkeys = COUNT_OF(keys);
-  must(auth_setup(&f.w.core, &e), &e);
+  must(setup_store(&f.w.core, &e), &e);
   f.auth = NULL;
   must(auth_start(&f.w.core, &f.auth, &e), &e);
   *state = &f;
@@ -119,8 +120,8 @@ static void test_every_start_grants_once(void **state)
   fix_t *f = *state;
   err_t e = {0};
   int64_t before = world_number(&f->w, "select count(*) from actor_roles");
-  must(auth_setup(&f->w.core, &e), &e);
-  must(auth_setup(&f->w.core, &e), &e);
+  must(setup_store(&f->w.core, &e), &e);
+  must(setup_store(&f->w.core, &e), &e);
   assert_int_equal(world_number(&f->w, "select count(*) from actor_roles"), before);
 }
 
