@@ -90,17 +90,22 @@ order by (agent_id is null), created_at desc limit 1
 
 -- name: certificate_issued
 -- :id text
+-- :agent text?
+-- :not_after time
 -- :at time
 -- :job text
--- Active, unless another agent's leaf is still under way; the end is the earliest current leaf's. A revoked or archived row stays so.
+-- After version_insert. Active, unless another agent's leaf is still under way; the end is the earliest current leaf's, of which the
+-- new one is this agent's. A revoked or archived row stays so.
 update managed_certificates set
   status = case when exists (select 1 from jobs j where j.certificate_id = managed_certificates.id and j.id <> :job
                              and j.type in ('Issuance', 'Renewal') and j.status in ('Pending', 'AwaitingCSR', 'AwaitingApproval', 'Running'))
            then status else 'Active' end,
-  expires_at = (select min(v.not_after) from certificate_versions v where v.certificate_id = managed_certificates.id
+  expires_at = (select min(x.not_after) from (
+                select :not_after as not_after union all
+                select v.not_after from certificate_versions v where v.certificate_id = :id and v.agent_id is distinct from :agent
                 and not exists (select 1 from certificate_versions w where w.certificate_id = v.certificate_id
                                 and w.agent_id is not distinct from v.agent_id
-                                and (w.created_at > v.created_at or (w.created_at = v.created_at and w.id > v.id)))),
+                                and (w.created_at > v.created_at or (w.created_at = v.created_at and w.id > v.id)))) x),
   last_renewal_at = :at, updated_at = :at
 where id = :id and status not in ('Revoked', 'Archived')
 

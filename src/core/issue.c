@@ -177,6 +177,7 @@ static rc_t commit(const core_t *core, arena_t *a, const commit_t *in, err_t *e)
   cmd_t *c = cmd_new(a);
   if (!c) return rc(RC_NOMEM);
   slice_t version = arena_dup(a, slice_of(id, id_new("certver", now.us, id)));
+  slice_t agent = in->agent.n ? in->agent : (slice_t){NULL, 0};
   if (in->job.n) {
     cmd_add(c, SQL(a, job_issued, .id = in->job, .attempts = in->job_attempts, .agent = in->agent, .at = now), 1);
     cmd_wake(c, 'j', in->job);
@@ -185,9 +186,12 @@ static rc_t commit(const core_t *core, arena_t *a, const commit_t *in, err_t *e)
           SQL(a, version_insert, .id = version, .certificate = in->certificate, .serial = leaf->serial_hex,
               .not_before = leaf->not_before, .not_after = leaf->not_after, .fingerprint = leaf->fingerprint_hex,
               .pem = in->result->pem_chain, .csr = in->csr_pem, .at = now, .key_algorithm = leaf->key_algorithm,
-              .key_size = leaf->key_size, .agent = in->agent.n ? in->agent : (slice_t){NULL, 0}),
+              .key_size = leaf->key_size, .agent = agent),
           1);
-  cmd_add(c, SQL(a, certificate_issued, .id = in->certificate, .at = now, .job = in->job), CMD_ANY_ROWS);
+  cmd_add(c,
+          SQL(a, certificate_issued, .id = in->certificate, .agent = agent, .not_after = leaf->not_after, .at = now,
+              .job = in->job),
+          CMD_ANY_ROWS);
   if (in->has_targets)
     TRY(deploy_add_jobs(core, c, a, now, in->certificate, in->agent, in->max_attempts, &deployments, e));
   char until[RFC3339_MAX];
