@@ -41,7 +41,9 @@ test: build-asan/build.ninja
 	@$(PY) tools/test.py $(if $(LIST),--list) $(if $(SUITE),--suite $(SUITE)) --jobs $(JOBS)
 
 lint:
+	@tools/setup.sh test
 	@$(PY) tools/lint.py
+	@$(PY) tools/sql_lint.py
 
 docs: build-asan/build.ninja
 	@ninja -C build-asan --quiet docs
