@@ -228,8 +228,8 @@ static MUST rc_t outcome(signer_client_t *c, slice_t *item, arena_t *a, err_t *e
 }
 
 /* One request of any kind; *ret_item is the first reply behind its outcome, *ret_rest the items after it. */
-static MUST rc_t ask(signer_client_t *c, msg_kind_t kind, const msg_shape_t *shape, const void *row, arena_t *a, slice_t *ret_item,
-                     slice_t *ret_rest, err_t *e)
+static MUST rc_t ask(signer_client_t *c, msg_kind_t kind, const msg_shape_t *shape, const void *row, arena_t *a,
+                     slice_t *ret_item, slice_t *ret_rest, err_t *e)
 {
   call_t k = {.kind = kind, .request = buf_heap(LIM_SIGN_FRAME), .arena = a};
   size_t start = msg_item_begin(&k.request);

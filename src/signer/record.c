@@ -425,8 +425,8 @@ static MUST rc_t length_before(record_t *r, uint64_t offset, uint32_t *ret, err_
   return rc(RC_OK);
 }
 
-rc_t record_tail(record_t *r, uint64_t before, size_t most, arena_t *a, record_entry_t *ret, size_t *ret_n, uint64_t *ret_before,
-                 err_t *e)
+rc_t record_tail(record_t *r, uint64_t before, size_t most, arena_t *a, record_entry_t *ret, size_t *ret_n,
+                 uint64_t *ret_before, err_t *e)
 {
   enum { STEPS = 4096 }; /* entries looked at in one call, so that a run of refusals cannot hold the signer */
   uint64_t at = before == 0 ? r->f.size : before;

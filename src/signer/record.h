@@ -81,7 +81,7 @@ typedef rc_t (*record_line_t)(void *self, slice_t json_line);
  * for every entry in order. RC_SYNTAX "record_damaged" at the first entry that does not fit; an
  * incomplete last entry is reported as *ret_torn bytes, since the writer may be in the middle of it.
  */
-MUST rc_t record_check(const dir_t *d, const char *name, record_line_t each, void *self, record_stats_t *ret, uint64_t *ret_torn,
-                       err_t *e);
+MUST rc_t record_check(const dir_t *d, const char *name, record_line_t each, void *self, record_stats_t *ret,
+                       uint64_t *ret_torn, err_t *e);
 
 #endif

@@ -8,11 +8,6 @@
 
 enum { LINE_ARENA = 2 * 1024 * 1024, LINE_MAX = 1024 * 1024 };
 
-static MUST rc_t bad(void)
-{
-  return rc(RC_SYNTAX);
-}
-
 /* The certificate by what others know it by; one that does not parse is still shown by its digest. */
 static void put_certificate(jw_t *j, arena_t *a, slice_t der)
 {
@@ -27,50 +22,39 @@ static void put_certificate(jw_t *j, arena_t *a, slice_t der)
   jw_put_time(j, "not_after", c.not_after);
 }
 
-static MUST rc_t put_signature(jw_t *j, arena_t *a, slice_t body)
-{
-  record_signature_t s;
-  TRY(msg_get(&record_signature_shape, &body, a, &s));
-  if (body.n != 0) return bad();
-  jw_put_text(j, "ref", s.ref);
-  jw_put_text(j, "issuer", s.issuer);
-  put_certificate(j, a, s.der);
-  jw_put_text(j, "context", s.context);
-  return rc(RC_OK);
-}
-
-static MUST rc_t put_refusal(jw_t *j, arena_t *a, slice_t body)
-{
-  record_refusal_t s;
-  TRY(msg_get(&record_refusal_shape, &body, a, &s));
-  if (body.n != 0) return bad();
-  jw_put_text(j, "ref", s.ref);
-  jw_put_text(j, "issuer", s.issuer);
-  jw_put_text(j, "reason", s.reason);
-  jw_put_text(j, "field", s.field);
-  jw_put_text(j, "value", s.value);
-  return rc(RC_OK);
-}
-
-static MUST rc_t put_event(jw_t *j, arena_t *a, slice_t body)
-{
-  record_event_t s;
-  TRY(msg_get(&record_event_shape, &body, a, &s));
-  if (body.n != 0) return bad();
-  jw_put_text(j, "event", s.what);
-  jw_put_text(j, "issuer", s.issuer);
-  jw_put_text(j, "detail", s.detail);
-  return rc(RC_OK);
-}
+/* Members of an entry by its fields, in their order; NULL is left out, "der" shown as the certificate it is. */
+static const char *const signature_names[] = {"ref", "issuer", NULL, "context", "der"};
+static const char *const refusal_names[] = {"ref", "issuer", "reason", "field", "value"};
+static const char *const event_names[] = {"event", "issuer", "detail"};
 
 static const struct kind {
   const char *name;
-  rc_t (*put)(jw_t *j, arena_t *a, slice_t body);
+  const msg_shape_t *shape;
+  const char *const *members;
 } kinds[] = {
-    [RT_SIGNATURE] = {"signature", put_signature},
-    [RT_REFUSAL] = {"refusal", put_refusal},
-    [RT_EVENT] = {"event", put_event},
+    [RT_SIGNATURE] = {"signature", &record_signature_shape, signature_names},
+    [RT_REFUSAL] = {"refusal", &record_refusal_shape, refusal_names},
+    [RT_EVENT] = {"event", &record_event_shape, event_names},
 };
+
+static MUST rc_t put_members(jw_t *j, const struct kind *kind, arena_t *a, slice_t body)
+{
+  union {
+    record_signature_t signature;
+    record_refusal_t refusal;
+    record_event_t event;
+  } row;
+  TRY(msg_get(kind->shape, &body, a, &row));
+  if (body.n != 0) return rc(RC_SYNTAX);
+  for (uint32_t i = 0; i < kind->shape->nfields; i++) {
+    const char *name = kind->members[i];
+    const slice_t *v = (const slice_t *)(const void *)((const uint8_t *)&row + kind->shape->fields[i].offset);
+    if (!name) continue;
+    if (strcmp(name, "der") == 0) put_certificate(j, a, *v);
+    else jw_put_text(j, name, *v);
+  }
+  return rc(RC_OK);
+}
 
 typedef struct checker {
   log_file_t f;
@@ -90,7 +74,7 @@ static MUST rc_t show(checker_t *k, uint64_t offset, const record_head_t *h, sli
   jw_put_int(&j, "offset", (int64_t)offset);
   jw_put_time(&j, "time", h->time);
   jw_put_str(&j, "kind", kinds[h->type].name);
-  rc_t r = kinds[h->type].put(&j, k->arena, record_body(h, run));
+  rc_t r = put_members(&j, &kinds[h->type], k->arena, record_body(h, run));
   jw_object_end(&j);
   arena_reset(k->arena);
   if (!rc_ok(r)) return record_damaged(e, offset);

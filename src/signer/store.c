@@ -174,7 +174,8 @@ static MUST rc_t self_sign(const store_t *s, slice_t common_name, int64_t path_l
   ca_spec_t spec = {
       .serial = slice_of(serial, sizeof serial),
       .not_before = from,
-      .not_after = us_add_s(from, CA_YEARS * INT64_C(365) * 86400 + 2 * 86400 - 1), /* two leap days in ten years at least */
+      /* Two leap days in ten years at least. */
+      .not_after = us_add_s(from, CA_YEARS * INT64_C(365) * 86400 + 2 * 86400 - 1),
       .common_name = common_name,
       .path_len = (int32_t)path_len,
   };
@@ -186,8 +187,20 @@ static MUST rc_t self_sign(const store_t *s, slice_t common_name, int64_t path_l
   return cert_sign(buf_slice(&tbs), key, der);
 }
 
-static MUST rc_t make_with_key(const store_t *s, const char *name, slice_t issuer, slice_t common_name, slice_t ceiling, us_t now,
-                               sigkey_t *key, ca_t **ret, err_t *e)
+/* A CA that is consistent, sealed before anybody sees it. */
+static MUST rc_t take_in(const store_t *s, const char *name, slice_t issuer, const sealed_ca_t *parts, ca_t **ret,
+                         err_t *e)
+{
+  ca_t *ca;
+  TRY(ca_new(issuer, parts, &ca, e));
+  rc_t r = seal_ca(s, name, parts, e);
+  if (rc_ok(r)) *ret = ca;
+  else ca_free(ca);
+  return r;
+}
+
+static MUST rc_t make_with_key(const store_t *s, const char *name, slice_t issuer, slice_t common_name, slice_t ceiling,
+                               us_t now, sigkey_t *key, ca_t **ret, err_t *e)
 {
   ceiling_t c;
   BUF_SCOPED buf_t der = buf_heap(LIM_CERT_DER);
@@ -199,12 +212,7 @@ static MUST rc_t make_with_key(const store_t *s, const char *name, slice_t issue
   TRY(key_to_pem(key, &pem, e));
   slice_t chain = buf_slice(&der);
   sealed_ca_t parts = {slice_of(pem.p, pem.n), {&chain, 1}, ceiling};
-  ca_t *ca;
-  TRY(ca_new(issuer, &parts, &ca, e));
-  rc_t r = seal_ca(s, name, &parts, e);
-  if (rc_ok(r)) *ret = ca;
-  else ca_free(ca);
-  return r;
+  return take_in(s, name, issuer, &parts, ret, e);
 }
 
 rc_t store_ca_make(const store_t *s, slice_t issuer, slice_t common_name, slice_t ceiling, us_t now, ca_t **ret,
@@ -238,10 +246,10 @@ static MUST rc_t check_chain(arena_t *a, texts_t chain, us_t now, err_t *e)
     key_sigalg_t alg;
     TRY(cert_parse(a, chain.v[i], &c, e));
     TRY(check_ca(&c, now, e));
-    if (!slice_eq(below.issuer.raw, c.subject.raw) || !c.spki.usable || !rc_ok(sigalg_from_der(below.sig_alg, &alg, NULL)) ||
-        !rc_ok(key_verify(&c.spki.parts, alg, below.tbs, below.signature, NULL)))
-      return err_limit(e, RC_INVALID, "ca_chain", "CA certificate", "does not sign the one before it (number {limit} in the file)",
-                       (int64_t)i + 1);
+    if (!slice_eq(below.issuer.raw, c.subject.raw) || !c.spki.usable ||
+        !rc_ok(sigalg_from_der(below.sig_alg, &alg, NULL)) || !rc_ok(key_verify(&c.spki.parts, alg, below.tbs, below.signature, NULL)))
+      return err_limit(e, RC_INVALID, "ca_chain", "CA certificate",
+                       "does not sign the one before it (number {limit} in the file)", (int64_t)i + 1);
     below = c;
   }
   return rc(RC_OK);
@@ -268,8 +276,8 @@ static MUST rc_t read_chain(arena_t *a, slice_t pem, texts_t *ret, err_t *e)
   return rc(RC_OK);
 }
 
-rc_t store_ca_import(const store_t *s, slice_t issuer, slice_t cert_pem, slice_t key_pem, slice_t ceiling, us_t now, ca_t **ret,
-                     err_t *e)
+rc_t store_ca_import(const store_t *s, slice_t issuer, slice_t cert_pem, slice_t key_pem, slice_t ceiling, us_t now,
+                     ca_t **ret, err_t *e)
 {
   char name[FILE_TEXT];
   sealed_ca_t parts = {.ceiling = ceiling};
@@ -283,12 +291,7 @@ rc_t store_ca_import(const store_t *s, slice_t issuer, slice_t cert_pem, slice_t
   TRY(key_from_pem(key_pem, &key, e));
   TRY(key_to_pem(key, &pem, e)); /* the operator's file may hold more than the key */
   parts.key_pem = slice_of(pem.p, pem.n);
-  ca_t *ca;
-  TRY(ca_new(issuer, &parts, &ca, e));
-  rc_t r = seal_ca(s, name, &parts, e);
-  if (rc_ok(r)) *ret = ca;
-  else ca_free(ca);
-  return r;
+  return take_in(s, name, issuer, &parts, ret, e);
 }
 
 rc_t store_ca_set_ceiling(const store_t *s, slice_t issuer, slice_t ceiling, err_t *e)

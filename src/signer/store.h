@@ -47,8 +47,8 @@ MUST rc_t store_ca_make(const store_t *s, slice_t issuer, slice_t common_name, s
  * certificate differ), "ca_not_ca", "ca_usage" (no certSign), "ca_dates", "ca_chain" (each certificate must be signed
  * by the next), "ca_path_len" (the ceiling allows more CAs below than the certificate).
  */
-MUST rc_t store_ca_import(const store_t *s, slice_t issuer, slice_t cert_pem, slice_t key_pem, slice_t ceiling, us_t now, ca_t **ret,
-                          err_t *e);
+MUST rc_t store_ca_import(const store_t *s, slice_t issuer, slice_t cert_pem, slice_t key_pem, slice_t ceiling,
+                          us_t now, ca_t **ret, err_t *e);
 
 /* Seals the CA anew with another ceiling. The reasons of ceiling_parse, "ca_path_len". */
 MUST rc_t store_ca_set_ceiling(const store_t *s, slice_t issuer, slice_t ceiling, err_t *e);
