@@ -113,7 +113,12 @@ static rc_t make(const core_t *core, arena_t *a, const dir_t *d, names_t names, 
   SECRET_SCOPED secret_t pem = {0};
   TRY(key_generate(KEY_P256, 0, &key, e));
   TRY(key_to_pem(key, &pem, e));
-  TRY(sign_own(core, a, key, names, chain, ret, e));
+  rc_t r = sign_own(core, a, key, names, chain, ret, e);
+  if (rc_is(r, RC_DENIED))
+    return err_set(e, RC_DENIED, "identity_ceiling", NULL,
+                   "the built-in CA's ceiling does not allow a TLS identity for this host; set "
+                   "CERTCTL_SERVER_TLS_CERT_PATH and CERTCTL_SERVER_TLS_KEY_PATH");
+  TRY(r);
   ret->key_pem = arena_dup(a, slice_of(pem.p, pem.n));
   if (!ret->key_pem.p) return rc(RC_NOMEM);
   TRY(file_write(d, key_file, ret->key_pem, FILE_PRIVATE, e));

@@ -229,7 +229,7 @@ rc_t ceiling_check_names(const ceiling_t *c, names_t names, err_t *e)
     size_t k = 0;
     while (k < patterns.n && !pattern_allows(patterns.v[k], &names.v[i])) k++;
     if (k == patterns.n)
-      return err_quote(e, RC_DENIED, "ceiling_names", "names", "is outside the CA's ceiling", names.v[i].text);
+      return err_quote(e, RC_DENIED, "ceiling_names", "names", "must lie within the CA's ceiling", names.v[i].text);
   }
   return rc(RC_OK);
 }
@@ -259,7 +259,7 @@ rc_t ceiling_check_key(const ceiling_t *c, slice_t algorithm, int64_t size, text
   while (i < c->nkeys && !key_allowed(&c->keys[i], algorithm, size)) i++;
   if (i == c->nkeys)
     return err_limit(e, RC_DENIED, "ceiling_key", "key",
-                     "has an algorithm or size ({limit} bits) outside the CA's ceiling", size);
+                     "must have an algorithm and size (here {limit} bits) within the CA's ceiling", size);
 
   bool allowed = profile_keys.n == 0;
   for (size_t k = 0; k < profile_keys.n; k++) {
@@ -280,7 +280,7 @@ rc_t ceiling_check_usages(const ceiling_t *c, texts_t usages, err_t *e)
     size_t k = 0;
     while (k < c->usages.n && !slice_eq(c->usages.v[k], usages.v[i])) k++;
     if (k == c->usages.n)
-      return err_quote(e, RC_DENIED, "ceiling_usages", "ekus", "is outside the CA's ceiling", usages.v[i]);
+      return err_quote(e, RC_DENIED, "ceiling_usages", "ekus", "must lie within the CA's ceiling", usages.v[i]);
   }
   return rc(RC_OK);
 }
