@@ -116,26 +116,22 @@ static int check_harden(void)
 
 static void test_files(void **state)
 {
-  (void)state;
   assert_int_equal(in_child(check_files), 0);
 }
 
 static void test_calls(void **state)
 {
-  (void)state;
   assert_int_equal(in_child(check_net_calls), 0);
   assert_int_equal(in_child(check_signer_calls), 1000 + SIGSYS);
 }
 
 static void test_harden(void **state)
 {
-  (void)state;
   assert_int_equal(in_child(check_harden), 0);
 }
 
 static void test_missing_path_is_named(void **state)
 {
-  (void)state;
   err_t e = {0};
   const sandbox_path_t missing = {"/nonexistent/file", SANDBOX_READ, false};
   assert_true(rc_is(sandbox_files(&missing, 1, &e), RC_NOTFOUND));
@@ -144,7 +140,6 @@ static void test_missing_path_is_named(void **state)
 
 static void test_control_channel_hands_over_descriptors(void **state)
 {
-  (void)state;
   char notice, text[16], path[128];
   int ends[2], fds[CHANNEL_FDS], pipe[2];
   size_t n;
@@ -179,7 +174,6 @@ static void test_control_channel_hands_over_descriptors(void **state)
 
 static void test_watch_sees_changes_and_replacement(void **state)
 {
-  (void)state;
   char path[128], other[128];
   path_of("watched", path);
   path_of("watched.new", other);
@@ -197,7 +191,6 @@ static void test_watch_sees_changes_and_replacement(void **state)
 
 static void test_child_gets_its_descriptors_and_ends_with_its_code(void **state)
 {
-  (void)state;
   char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, (char[]){"read word <&4 && echo \"$word $NAME\" >&3 && exit 7"}, NULL};
   char *env[] = {(char[]){"NAME=value"}, NULL};
   int out[2], in[2];
@@ -228,7 +221,6 @@ static void test_child_gets_its_descriptors_and_ends_with_its_code(void **state)
 
 static int setup(void **state)
 {
-  (void)state;
   char dir[128];
   (void)snprintf(folder, sizeof folder, "/tmp/certctl-confine-XXXXXX");
   if (!mkdtemp(folder)) return 1;
@@ -241,7 +233,6 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-  (void)state;
   static const char *const names[] = {"readable", "writable", "secret", "dir/new", "dir"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     char path[128];

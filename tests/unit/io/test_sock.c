@@ -45,7 +45,6 @@ static bool count_tick(void *self)
 
 static void test_read_and_write(void **state)
 {
-  (void)state;
   pair_t p = pair_new();
   uint8_t in[64];
   size_t n = 99;
@@ -94,7 +93,6 @@ static void alarm_in_ms(int ms)
 
 static void test_waits(void **state)
 {
-  (void)state;
   pair_t p = pair_new();
   int left = 1000;
   sock_patience_t w = patience(30, count_tick, &left);
@@ -126,7 +124,6 @@ static void test_waits(void **state)
 
 static void test_names(void **state)
 {
-  (void)state;
   static const char *const bad[] = {"", "no-such-name.invalid", "a b"};
   sock_patience_t w = patience(2000, NULL, NULL);
   for (size_t i = 0; i < COUNT_OF(bad); i++) {

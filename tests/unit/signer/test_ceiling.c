@@ -16,7 +16,6 @@ static ceiling_t parsed(const char *json)
 
 static void test_default_is_what_the_decisions_say(void **state)
 {
-  (void)state;
   err_t e = {0};
   ceiling_t c;
   must_be_ok(ceiling_parse(arena, ceiling_default(), &c, &e), &e);
@@ -33,7 +32,6 @@ static void test_default_is_what_the_decisions_say(void **state)
 
 static void test_names(void **state)
 {
-  (void)state;
   static const struct {
     const char *name;
     bool allowed;
@@ -59,7 +57,6 @@ static void test_names(void **state)
 
 static void test_lifetime_key_usages(void **state)
 {
-  (void)state;
   ceiling_t c = parsed(CEILING(NAMES, REST));
   err_t e = {0};
   texts_t none = {NULL, 0};
@@ -95,7 +92,6 @@ static void test_lifetime_key_usages(void **state)
 /* A ceiling that is not understood whole is not used at all. */
 static void test_refused_texts(void **state)
 {
-  (void)state;
   static const char *const rows[][2] = {
       {"", "json_syntax"},
       {"[]", NULL},
@@ -127,7 +123,6 @@ static void test_refused_texts(void **state)
 /* Keys and usages may be empty: a CA that signs nothing. */
 static void test_an_empty_ceiling_allows_nothing(void **state)
 {
-  (void)state;
   ceiling_t c = parsed(CEILING("\"dns\":[],\"ip\":[],\"email\":[],\"uri\":[]",
                                "\"max_lifetime_s\":1,\"keys\":[],\"usages\":[],\"path_len\":0"));
   err_t e = {0};

@@ -27,7 +27,6 @@ static sign_request_t request_for(fixture_t *f, const char *csr, const char *ref
 /* What a CSR may ask beside its names, and what not; the leaf never has what was only wished. */
 static void test_extension_requests(void **state)
 {
-  (void)state;
   static const struct {
     const char *csr, *reason, *field; /* reason NULL: signed */
     bool must_staple;
@@ -76,7 +75,6 @@ static void test_extension_requests(void **state)
 
 static void test_common_names(void **state)
 {
-  (void)state;
   static const struct {
     const char *cn, *reason;
   } rows[] = {
@@ -120,7 +118,6 @@ static void test_common_names(void **state)
 /* Names the request has and the CSR does not are fine; an address spelled as dNSName is that address. */
 static void test_names_of_the_csr_are_a_subset(void **state)
 {
-  (void)state;
   static const slice_t two[] = {{(const uint8_t *)"www.example.com", 15}, {(const uint8_t *)"10.0.0.7", 8}};
   static const slice_t other[] = {{(const uint8_t *)"other.example.com", 17}};
   fixture_t f;
@@ -148,7 +145,6 @@ static void test_names_of_the_csr_are_a_subset(void **state)
 
 static void test_time_is_clamped_to_the_ca_and_ends_with_it(void **state)
 {
-  (void)state;
   fixture_t f;
   err_t e = {0};
   sign_answer_t a;
@@ -168,7 +164,6 @@ static void test_time_is_clamped_to_the_ca_and_ends_with_it(void **state)
 
 static void test_limits_of_a_request(void **state)
 {
-  (void)state;
   static char long_text[2000];
   fixture_t f;
   err_t e = {0};

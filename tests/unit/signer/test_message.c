@@ -23,7 +23,6 @@ static bool texts_eq(texts_t a, texts_t b)
 
 static void test_request_comes_back(void **state)
 {
-  (void)state;
   sign_request_t in = full(), out;
   BUF_SCOPED buf_t b = buf_heap(1 << 20);
   assert_true(rc_ok(msg_put(&msg_sign_request, &in, &b)));
@@ -40,7 +39,6 @@ static void test_request_comes_back(void **state)
 
 static void test_every_cut_is_a_syntax_error(void **state)
 {
-  (void)state;
   sign_request_t in = full(), out;
   BUF_SCOPED buf_t b = buf_heap(1 << 20);
   assert_true(rc_ok(msg_put(&msg_sign_request, &in, &b)));
@@ -52,7 +50,6 @@ static void test_every_cut_is_a_syntax_error(void **state)
 
 static void test_lengths_are_bounded_both_ways(void **state)
 {
-  (void)state;
   static const uint8_t big[129] = {0};
   sign_request_t in = full(), out;
   BUF_SCOPED buf_t b = buf_heap(1 << 20);
@@ -74,7 +71,6 @@ static void test_lengths_are_bounded_both_ways(void **state)
 
 static void test_frames(void **state)
 {
-  (void)state;
   msg_frame_t f;
   slice_t item;
   BUF_SCOPED buf_t b = buf_heap(1 << 20);
@@ -112,7 +108,6 @@ static void test_frames(void **state)
 /* The signer's table: what no honest client sends ends the connection, and the signer with it. */
 static void test_messages_that_nobody_may_send(void **state)
 {
-  (void)state;
   static const struct {
     unsigned kind;
     uint32_t count;
@@ -160,7 +155,6 @@ static void put_sign(fixture_t *f, sigkey_t *key, const char *ref, buf_t *b)
  */
 static void test_allocations_may_fail(void **state)
 {
-  (void)state;
   fixture_t f;
   err_t e = {0};
   fixture_folder(&f);

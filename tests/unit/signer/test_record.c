@@ -53,100 +53,99 @@ static void replace(fixture_t *f, slice_t bytes)
   must_be_ok(file_write(&f->dir, "record.log", bytes, FILE_PRIVATE, &e), &e);
 }
 
+static fixture_t fx;
+
+static int fresh(void **state)
+{
+  fixture_folder(&fx);
+  return 0;
+}
+
+static int gone(void **state)
+{
+  fixture_clean(&fx);
+  return 0;
+}
+
 static void test_pending_and_committed_are_found(void **state)
 {
-  (void)state;
-  fixture_t f;
   err_t e = {0};
-  fixture_folder(&f);
-  record_t *r = opened(&f);
+  record_t *r = opened(&fx);
   record_signature_t s = signature("a", "der-a");
   must_be_ok(record_sign(r, (us_t){1}, &s), NULL);
-  expect(&f, r, "a", "der-a");
-  expect(&f, r, "b", NULL);
+  expect(&fx, r, "a", "der-a");
+  expect(&fx, r, "b", NULL);
   must_be_ok(record_commit(r, &e), &e);
   add(r, "b", "der-b");
-  expect(&f, r, "a", "der-a");
-  expect(&f, r, "b", "der-b");
+  expect(&fx, r, "a", "der-a");
+  expect(&fx, r, "b", "der-b");
   record_free(r);
-  r = opened(&f);
-  expect(&f, r, "a", "der-a");
-  expect(&f, r, "b", "der-b");
+  r = opened(&fx);
+  expect(&fx, r, "a", "der-a");
+  expect(&fx, r, "b", "der-b");
   assert_int_equal(record_stats(r).signatures, 2);
   record_free(r);
-  fixture_clean(&f);
 }
 
 /* Whatever byte a crash stops at, all entries before it are there and the next one can be added. */
 static void test_every_torn_tail_is_cut(void **state)
 {
-  (void)state;
-  fixture_t f;
   err_t e = {0};
-  fixture_folder(&f);
-  record_t *r = opened(&f);
+  record_t *r = opened(&fx);
   add(r, "a", "der-a");
   size_t one = (size_t)record_stats(r).bytes;
   add(r, "b", "der-b");
   record_free(r);
-  buf_t whole = contents(&f);
+  buf_t whole = contents(&fx);
   for (size_t n = 0; n < whole.n; n++) {
-    replace(&f, slice_sub(buf_slice(&whole), 0, n));
-    r = opened(&f);
-    expect(&f, r, "a", n >= one ? "der-a" : NULL);
-    expect(&f, r, "b", NULL);
+    replace(&fx, slice_sub(buf_slice(&whole), 0, n));
+    r = opened(&fx);
+    expect(&fx, r, "a", n >= one ? "der-a" : NULL);
+    expect(&fx, r, "b", NULL);
     add(r, "c", "der-c");
-    expect(&f, r, "c", "der-c");
+    expect(&fx, r, "c", "der-c");
     record_free(r);
     record_stats_t stats;
     uint64_t torn;
-    must_be_ok(record_check(&f.dir, "record.log", NULL, NULL, &stats, &torn, &e), &e);
+    must_be_ok(record_check(&fx.dir, "record.log", NULL, NULL, &stats, &torn, &e), &e);
     assert_int_equal(torn, 0);
     assert_int_equal(stats.signatures, n >= one ? 2 : 1);
   }
-  fixture_clean(&f);
 }
 
 /* A crash may leave a block of the last batch unwritten: what follows it goes too, but nothing before. */
 static void test_every_changed_byte_is_noticed(void **state)
 {
-  (void)state;
-  fixture_t f;
-  fixture_folder(&f);
-  record_t *r = opened(&f);
+  record_t *r = opened(&fx);
   add(r, "a", "der-a");
   size_t one = (size_t)record_stats(r).bytes;
   add(r, "b", "der-b");
   record_free(r);
-  buf_t whole = contents(&f);
+  buf_t whole = contents(&fx);
   for (size_t i = RECORD_START; i < whole.n; i++) {
     record_stats_t stats;
     uint64_t torn = 0;
     whole.p[i] ^= 0x10;
-    replace(&f, buf_slice(&whole));
+    replace(&fx, buf_slice(&whole));
     err_t e = {0};
-    rc_t code = record_check(&f.dir, "record.log", NULL, NULL, &stats, &torn, &e);
+    rc_t code = record_check(&fx.dir, "record.log", NULL, NULL, &stats, &torn, &e);
     assert_true(!rc_ok(code) || torn > 0); /* a length that grew looks like an unfinished entry */
     if (!rc_ok(code)) assert_string_equal(e.reason, "record_damaged");
-    r = opened(&f);
-    expect(&f, r, "a", i >= one ? "der-a" : NULL);
-    expect(&f, r, "b", NULL);
+    r = opened(&fx);
+    expect(&fx, r, "a", i >= one ? "der-a" : NULL);
+    expect(&fx, r, "b", NULL);
     record_free(r);
     whole.p[i] ^= 0x10;
   }
-  fixture_clean(&f);
 }
 
 /* Far from the end no crash did it: cutting there would drop signatures that were answered. */
 static void test_damage_far_from_the_end_refuses_the_start(void **state)
 {
-  (void)state;
   enum { ENTRIES = 200, BODY = LIM_CERT_DER - 1 };
   static char der[BODY + 1];
-  fixture_t f;
   err_t e = {0};
-  fixture_folder(&f);
-  record_t *r = opened(&f);
+  record_t *r = opened(&fx);
   memset(der, 'x', BODY);
   for (int i = 0; i < ENTRIES; i++) {
     char ref[16];
@@ -156,57 +155,45 @@ static void test_damage_far_from_the_end_refuses_the_start(void **state)
     if (i % 50 == 49) must_be_ok(record_commit(r, &e), &e);
   }
   record_free(r);
-  buf_t whole = contents(&f);
+  buf_t whole = contents(&fx);
   assert_true(whole.n > LIM_SIGN_FRAME + 2 * (size_t)LIM_CERT_DER);
   uint32_t length = (uint32_t)whole.p[RECORD_START + 4] | (uint32_t)whole.p[RECORD_START + 5] << 8 | (uint32_t)whole.p[RECORD_START + 6] << 16;
   whole.p[RECORD_START + length + 8] ^= 1; /* head of the second entry */
-  replace(&f, buf_slice(&whole));
-  assert_true(rc_is(record_open(&f.dir, "record.log", &r, &e), RC_SYNTAX));
+  replace(&fx, buf_slice(&whole));
+  assert_true(rc_is(record_open(&fx.dir, "record.log", &r, &e), RC_SYNTAX));
   assert_string_equal(e.reason, "record_damaged");
   assert_int_equal(e.limit, RECORD_START + length);
   whole.p[RECORD_START + length + 8] ^= 1;
-  replace(&f, buf_slice(&whole));
-  r = opened(&f);
+  replace(&fx, buf_slice(&whole));
+  r = opened(&fx);
   assert_int_equal(record_stats(r).signatures, ENTRIES);
   record_free(r);
-  fixture_clean(&f);
 }
 
 static void test_a_foreign_file_is_refused(void **state)
 {
-  (void)state;
-  fixture_t f;
   err_t e = {0};
   record_t *r;
-  fixture_folder(&f);
-  replace(&f, S("this is somebody's diary, and it is longer than a format's name"));
-  assert_true(rc_is(record_open(&f.dir, "record.log", &r, &e), RC_SYNTAX));
+  replace(&fx, S("this is somebody's diary, and it is longer than a format's name"));
+  assert_true(rc_is(record_open(&fx.dir, "record.log", &r, &e), RC_SYNTAX));
   assert_string_equal(e.reason, "record_damaged");
-  fixture_clean(&f);
 }
 
 static void test_one_signer_at_a_time(void **state)
 {
-  (void)state;
-  fixture_t f;
   err_t e = {0};
   record_t *second;
-  fixture_folder(&f);
-  record_t *r = opened(&f);
-  assert_true(rc_is(record_open(&f.dir, "record.log", &second, &e), RC_AGAIN));
+  record_t *r = opened(&fx);
+  assert_true(rc_is(record_open(&fx.dir, "record.log", &second, &e), RC_AGAIN));
   record_free(r);
-  fixture_clean(&f);
 }
 
 /* More refs than the first table has slots, so that it grows; every one is found again, also after a restart. */
 static void test_the_index_grows(void **state)
 {
-  (void)state;
   enum { MANY = 10000 };
-  fixture_t f;
   err_t e = {0};
-  fixture_folder(&f);
-  record_t *r = opened(&f);
+  record_t *r = opened(&fx);
   for (int i = 0; i < MANY; i++) {
     char ref[16];
     (void)snprintf(ref, sizeof ref, "job-%d", i);
@@ -218,28 +205,24 @@ static void test_the_index_grows(void **state)
     for (int i = 0; i < MANY; i += 7) {
       char ref[16];
       (void)snprintf(ref, sizeof ref, "job-%d", i);
-      expect(&f, r, ref, ref);
-      arena_reset(f.arena);
+      expect(&fx, r, ref, ref);
+      arena_reset(fx.arena);
     }
-    expect(&f, r, "job-10000", NULL);
+    expect(&fx, r, "job-10000", NULL);
     record_free(r);
-    r = opened(&f);
+    r = opened(&fx);
   }
   record_free(r);
-  fixture_clean(&f);
 }
 
 static void test_tail_pages(void **state)
 {
-  (void)state;
-  fixture_t f;
   err_t e = {0};
   record_entry_t v[3];
   size_t n;
   uint64_t before = 0;
-  fixture_folder(&f);
-  record_t *r = opened(&f);
-  must_be_ok(record_tail(r, 0, 3, f.arena, v, &n, &before, &e), &e);
+  record_t *r = opened(&fx);
+  must_be_ok(record_tail(r, 0, 3, fx.arena, v, &n, &before, &e), &e);
   assert_int_equal(n, 0);
   assert_int_equal(before, 0);
   for (int i = 0; i < 5; i++) {
@@ -247,27 +230,23 @@ static void test_tail_pages(void **state)
     (void)snprintf(ref, sizeof ref, "r%d", i);
     add(r, ref, "der");
   }
-  must_be_ok(record_tail(r, 0, 3, f.arena, v, &n, &before, &e), &e);
+  must_be_ok(record_tail(r, 0, 3, fx.arena, v, &n, &before, &e), &e);
   assert_int_equal(n, 3);
   assert_true(slice_is(v[0].ref, "r4") && slice_is(v[2].ref, "r2"));
   assert_int_not_equal(before, 0);
-  must_be_ok(record_tail(r, before, 3, f.arena, v, &n, &before, &e), &e);
+  must_be_ok(record_tail(r, before, 3, fx.arena, v, &n, &before, &e), &e);
   assert_int_equal(n, 2);
   assert_true(slice_is(v[1].ref, "r0"));
   assert_int_equal(before, 0);
-  assert_true(rc_is(record_tail(r, 40, 3, f.arena, v, &n, &before, &e), RC_INVALID));
-  assert_true(rc_is(record_tail(r, UINT64_C(1) << 50, 3, f.arena, v, &n, &before, &e), RC_INVALID));
+  assert_true(rc_is(record_tail(r, 40, 3, fx.arena, v, &n, &before, &e), RC_INVALID));
+  assert_true(rc_is(record_tail(r, UINT64_C(1) << 50, 3, fx.arena, v, &n, &before, &e), RC_INVALID));
   record_free(r);
-  fixture_clean(&f);
 }
 
 /* The disk refuses the n-th step of a commit: the entry does not count, earlier ones do, and the next commit works. */
 static void test_a_failed_commit_takes_back_its_entries(void **state)
 {
-  (void)state;
-  fixture_t f;
-  fixture_folder(&f);
-  record_t *r = opened(&f);
+  record_t *r = opened(&fx);
   add(r, "a", "der-a");
   int failed = 0;
   for (long n = 0;; n++) {
@@ -280,26 +259,22 @@ static void test_a_failed_commit_takes_back_its_entries(void **state)
     if (rc_ok(code)) break;
     failed++;
     assert_false(record_broken(r));
-    expect(&f, r, "a", "der-a");
-    expect(&f, r, "b", NULL);
+    expect(&fx, r, "a", "der-a");
+    expect(&fx, r, "b", NULL);
   }
   assert_int_equal(failed, 2); /* the write and the fdatasync */
-  expect(&f, r, "b", "der-b");
+  expect(&fx, r, "b", "der-b");
   record_free(r);
-  r = opened(&f);
-  expect(&f, r, "b", "der-b");
+  r = opened(&fx);
+  expect(&fx, r, "b", "der-b");
   record_free(r);
-  fixture_clean(&f);
 }
 
 /* A disk that refuses everything leaves a record that says so and takes nothing more. */
 static void test_a_dead_disk_breaks_the_record(void **state)
 {
-  (void)state;
-  fixture_t f;
   err_t e = {0};
-  fixture_folder(&f);
-  record_t *r = opened(&f);
+  record_t *r = opened(&fx);
   add(r, "a", "der-a");
   record_signature_t s = signature("b", "der-b");
   must_be_ok(record_sign(r, (us_t){1}, &s), NULL);
@@ -309,24 +284,20 @@ static void test_a_dead_disk_breaks_the_record(void **state)
   assert_true(record_broken(r));
   assert_true(rc_is(record_commit(r, &e), RC_IO));
   assert_string_equal(e.reason, "record_broken");
-  expect(&f, r, "a", "der-a");
+  expect(&fx, r, "a", "der-a");
   record_free(r);
-  fixture_clean(&f);
 }
 
 /* The n-th allocation fails: the call says so, nothing is half done, and the next call works. */
 static void test_allocations_may_fail(void **state)
 {
-  (void)state;
-  fixture_t f;
-  fixture_folder(&f);
-  record_t *r = opened(&f);
+  record_t *r = opened(&fx);
   add(r, "a", "der-a");
   record_free(r);
   for (long n = 0;; n++) {
     err_t e = {0};
     mem_fail_after(n);
-    rc_t code = record_open(&f.dir, "record.log", &r, &e);
+    rc_t code = record_open(&fx.dir, "record.log", &r, &e);
     mem_fail_after(-1);
     if (rc_ok(code)) {
       assert_true(n > 2);
@@ -334,25 +305,25 @@ static void test_allocations_may_fail(void **state)
     }
     assert_true(rc_is(code, RC_NOMEM));
   }
-  expect(&f, r, "a", "der-a");
+  expect(&fx, r, "a", "der-a");
   record_free(r);
-  fixture_clean(&f);
 }
 
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_pending_and_committed_are_found),
-      cmocka_unit_test(test_every_torn_tail_is_cut),
-      cmocka_unit_test(test_every_changed_byte_is_noticed),
-      cmocka_unit_test(test_damage_far_from_the_end_refuses_the_start),
-      cmocka_unit_test(test_a_foreign_file_is_refused),
-      cmocka_unit_test(test_one_signer_at_a_time),
-      cmocka_unit_test(test_the_index_grows),
-      cmocka_unit_test(test_tail_pages),
-      cmocka_unit_test(test_a_failed_commit_takes_back_its_entries),
-      cmocka_unit_test(test_a_dead_disk_breaks_the_record),
-      cmocka_unit_test(test_allocations_may_fail),
+#define T(f) cmocka_unit_test_setup_teardown(f, fresh, gone)
+      T(test_pending_and_committed_are_found),
+      T(test_every_torn_tail_is_cut),
+      T(test_every_changed_byte_is_noticed),
+      T(test_damage_far_from_the_end_refuses_the_start),
+      T(test_a_foreign_file_is_refused),
+      T(test_one_signer_at_a_time),
+      T(test_the_index_grows),
+      T(test_tail_pages),
+      T(test_a_failed_commit_takes_back_its_entries),
+      T(test_a_dead_disk_breaks_the_record),
+      T(test_allocations_may_fail),
   };
   log_setup(LOG_ERROR, false);
   return cmocka_run_group_tests(tests, NULL, NULL);

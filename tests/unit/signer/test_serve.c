@@ -27,7 +27,6 @@ static cert_t ca_of(fixture_t *f)
 
 static void test_signs_what_the_ca_verifies(void **state)
 {
-  (void)state;
   fixture_t f;
   err_t e = {0};
   sign_answer_t a;
@@ -67,7 +66,6 @@ static void test_signs_what_the_ca_verifies(void **state)
 
 static void test_same_ref_returns_the_recorded_bytes_across_restarts(void **state)
 {
-  (void)state;
   fixture_t f;
   err_t e = {0};
   sign_answer_t first, again;
@@ -91,7 +89,6 @@ static void test_same_ref_returns_the_recorded_bytes_across_restarts(void **stat
 
 static void test_a_used_ref_is_refused_for_anything_else(void **state)
 {
-  (void)state;
   static const slice_t ekus[] = {{(const uint8_t *)"serverAuth", 10}};
   fixture_t f;
   err_t e = {0};
@@ -144,7 +141,6 @@ static void *sign_many(void *self)
 
 static void test_many_callers_one_signature_each_ref(void **state)
 {
-  (void)state;
   fixture_t f;
   worker_t w[WORKERS] = {0};
   size_t signed_now = 0;
@@ -168,7 +164,6 @@ static void test_many_callers_one_signature_each_ref(void **state)
 
 static void test_tail_gives_the_newest_signatures_oldest_first(void **state)
 {
-  (void)state;
   fixture_t f;
   err_t e = {0};
   sign_answer_t a[5];
@@ -201,7 +196,6 @@ static void test_tail_gives_the_newest_signatures_oldest_first(void **state)
 
 static void test_callers_learn_that_the_signer_is_gone(void **state)
 {
-  (void)state;
   fixture_t f;
   err_t e = {0};
   sign_answer_t a;

@@ -9,14 +9,25 @@ static store_t store_of(fixture_t *f, const char *passphrase)
   return (store_t){&f->dir, slice_str(passphrase), &rng_system};
 }
 
+static fixture_t fx;
+
+static int fresh(void **state)
+{
+  fixture_folder(&fx);
+  return 0;
+}
+
+static int gone(void **state)
+{
+  fixture_clean(&fx);
+  return 0;
+}
+
 static void test_a_ca_comes_back_as_it_was_made(void **state)
 {
-  (void)state;
-  fixture_t f;
   err_t e = {0};
   ca_t *made, *loaded;
-  fixture_folder(&f);
-  store_t s = store_of(&f, "one");
+  store_t s = store_of(&fx, "one");
   assert_true(rc_is(store_ca_load(&s, S("iss-local"), &made, &e), RC_NOTFOUND));
   e = (err_t){0};
   must_be_ok(store_ca_make(&s, S("iss-local"), S("House CA"), ceiling_default(), now, &made, &e), &e);
@@ -33,38 +44,32 @@ static void test_a_ca_comes_back_as_it_was_made(void **state)
   assert_in_range(days, 3650, 3653);
   ca_free(made);
   ca_free(loaded);
-  fixture_clean(&f);
 }
 
 static void test_wrong_passphrase_foreign_name_and_changed_bytes(void **state)
 {
-  (void)state;
-  fixture_t f;
   err_t e = {0};
   ca_t *ca;
-  fixture_folder(&f);
-  store_t s = store_of(&f, "one"), wrong = store_of(&f, "two");
+  store_t s = store_of(&fx, "one"), wrong = store_of(&fx, "two");
   must_be_ok(store_ca_make(&s, S("iss-local"), S("House CA"), ceiling_default(), now, &ca, &e), &e);
   ca_free(ca);
   assert_true(rc_is(store_ca_load(&wrong, S("iss-local"), &ca, &e), RC_CRYPTO));
-  must_be_ok(file_rename(&f.dir, "ca-iss-local.sealed", &f.dir, "ca-iss-other.sealed", NULL), NULL);
+  must_be_ok(file_rename(&fx.dir, "ca-iss-local.sealed", &fx.dir, "ca-iss-other.sealed", NULL), NULL);
   assert_true(rc_is(store_ca_load(&s, S("iss-other"), &ca, &e), RC_CRYPTO)); /* one CA cannot pass for another */
-  buf_t bytes = buf_on(f.arena, 1 << 20);
-  must_be_ok(file_read(&f.dir, "ca-iss-other.sealed", 1 << 20, &bytes, NULL), NULL);
+  buf_t bytes = buf_on(fx.arena, 1 << 20);
+  must_be_ok(file_read(&fx.dir, "ca-iss-other.sealed", 1 << 20, &bytes, NULL), NULL);
   for (size_t i = 0; i < bytes.n; i += 311) {
     bytes.p[i] ^= 4;
-    must_be_ok(file_write(&f.dir, "ca-iss-local.sealed", buf_slice(&bytes), FILE_PRIVATE, NULL), NULL);
+    must_be_ok(file_write(&fx.dir, "ca-iss-local.sealed", buf_slice(&bytes), FILE_PRIVATE, NULL), NULL);
     assert_false(rc_ok(store_ca_load(&s, S("iss-local"), &ca, &e)));
     bytes.p[i] ^= 4;
   }
   assert_null(memmem(bytes.p, bytes.n, "PRIVATE KEY", 11));
   assert_null(memmem(bytes.p, bytes.n, "House CA", 8));
-  fixture_clean(&f);
 }
 
 static void test_issuer_names_that_are_no_file_names(void **state)
 {
-  (void)state;
   static const char *const rows[] = {"", ".", "..", ".hidden", "a/b", "../x", "a b", "a\nb",
                                      "0123456789012345678901234567890123456789012345678901234567890123456789"};
   for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -77,14 +82,11 @@ static void test_issuer_names_that_are_no_file_names(void **state)
 
 static void test_ceiling_is_exchanged_under_the_same_key(void **state)
 {
-  (void)state;
   static const char narrow[] = "{\"names\":{\"dns\":[],\"ip\":[],\"email\":[],\"uri\":[]},\"max_lifetime_s\":60,\"keys\":[],\"usages\":[],\"path_len\":0}";
   static const char deep[] = "{\"names\":{\"dns\":[],\"ip\":[],\"email\":[],\"uri\":[]},\"max_lifetime_s\":60,\"keys\":[],\"usages\":[],\"path_len\":1}";
-  fixture_t f;
   err_t e = {0};
   ca_t *before, *after;
-  fixture_folder(&f);
-  store_t s = store_of(&f, "one");
+  store_t s = store_of(&fx, "one");
   must_be_ok(store_ca_make(&s, S("iss-local"), S("House CA"), ceiling_default(), now, &before, &e), &e);
   must_be_ok(store_ca_set_ceiling(&s, S("iss-local"), slice_str(narrow), &e), &e);
   assert_true(rc_is(store_ca_set_ceiling(&s, S("iss-local"), slice_str(deep), &e), RC_INVALID));
@@ -94,7 +96,6 @@ static void test_ceiling_is_exchanged_under_the_same_key(void **state)
   assert_int_equal(after->ceiling.max_lifetime_s, 60);
   ca_free(before);
   ca_free(after);
-  fixture_clean(&f);
 }
 
 /* A CA certificate of `key` with this common name, or a leaf signed by itself, as PEM. */
@@ -126,25 +127,22 @@ static slice_t both(fixture_t *f, slice_t a, slice_t b)
 
 static void test_import(void **state)
 {
-  (void)state;
-  fixture_t f;
   ca_t *ca;
-  fixture_folder(&f);
-  store_t s = store_of(&f, "one");
+  store_t s = store_of(&fx, "one");
   KEY_SCOPED sigkey_t *key = fixture_key(KEY_P384, 0), *other = fixture_key(KEY_P256, 0);
   us_t later = us_add_s(now, 86400), earlier = us_add_s(now, -86400);
-  slice_t good = ca_pem(&f, key, earlier, later, -1);
+  slice_t good = ca_pem(&fx, key, earlier, later, -1);
   const struct {
     slice_t cert, key;
     const char *reason; /* NULL: imported */
   } rows[] = {
-      {good, key_pem(&f, key), NULL},
-      {both(&f, good, ca_pem(&f, other, earlier, later, -1)), key_pem(&f, key), "ca_chain"},
-      {good, key_pem(&f, other), "ca_key"},
-      {S("no certificate"), key_pem(&f, key), "ca_missing"},
+      {good, key_pem(&fx, key), NULL},
+      {both(&fx, good, ca_pem(&fx, other, earlier, later, -1)), key_pem(&fx, key), "ca_chain"},
+      {good, key_pem(&fx, other), "ca_key"},
+      {S("no certificate"), key_pem(&fx, key), "ca_missing"},
       {good, S("no key"), "key_pem_missing"},
-      {ca_pem(&f, key, earlier, us_add_s(now, -1), -1), key_pem(&f, key), "ca_dates"},
-      {ca_pem(&f, key, us_add_s(now, 1), later, -1), key_pem(&f, key), "ca_dates"},
+      {ca_pem(&fx, key, earlier, us_add_s(now, -1), -1), key_pem(&fx, key), "ca_dates"},
+      {ca_pem(&fx, key, us_add_s(now, 1), later, -1), key_pem(&fx, key), "ca_dates"},
   };
   for (size_t i = 0; i < COUNT_OF(rows); i++) {
     err_t e = {0};
@@ -162,37 +160,33 @@ static void test_import(void **state)
   must_be_ok(store_ca_load(&s, S("iss-local"), &ca, &e), &e); /* refused imports left the first one alone */
   assert_true(slice_eq(ca->pem, good));
   ca_free(ca);
-  fixture_clean(&f);
 }
 
 static void test_passphrase_is_made_once(void **state)
 {
-  (void)state;
-  fixture_t f;
   err_t e = {0};
   secret_t a = {0}, b = {0};
   file_info_t info;
-  fixture_folder(&f);
-  must_be_ok(store_passphrase(&f.dir, &rng_system, &a, &e), &e);
-  must_be_ok(store_passphrase(&f.dir, &rng_system, &b, &e), &e);
+  must_be_ok(store_passphrase(&fx.dir, &rng_system, &a, &e), &e);
+  must_be_ok(store_passphrase(&fx.dir, &rng_system, &b, &e), &e);
   assert_int_equal(a.n, 64);
   assert_true(secret_eq(slice_of(a.p, a.n), slice_of(b.p, b.n)));
   secret_fini(&a);
   secret_fini(&b);
-  must_be_ok(file_info(&f.dir, "passphrase", &info, &e), &e);
+  must_be_ok(file_info(&fx.dir, "passphrase", &info, &e), &e);
   assert_int_equal(info.mode, 0600);
-  fixture_clean(&f);
 }
 
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_a_ca_comes_back_as_it_was_made),
-      cmocka_unit_test(test_wrong_passphrase_foreign_name_and_changed_bytes),
+#define T(f) cmocka_unit_test_setup_teardown(f, fresh, gone)
+      T(test_a_ca_comes_back_as_it_was_made),
+      T(test_wrong_passphrase_foreign_name_and_changed_bytes),
       cmocka_unit_test(test_issuer_names_that_are_no_file_names),
-      cmocka_unit_test(test_ceiling_is_exchanged_under_the_same_key),
-      cmocka_unit_test(test_import),
-      cmocka_unit_test(test_passphrase_is_made_once),
+      T(test_ceiling_is_exchanged_under_the_same_key),
+      T(test_import),
+      T(test_passphrase_is_made_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

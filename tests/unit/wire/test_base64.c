@@ -11,7 +11,6 @@
 
 static void test_vectors(void **state)
 {
-  (void)state;
   static const char *const rows[][3] = {
     {"", "", ""},
     {"f", "Zg==", "Zg"},
@@ -41,7 +40,6 @@ static void test_vectors(void **state)
 
 static void test_refused(void **state)
 {
-  (void)state;
   static const struct {
     base64_form_t form;
     const char *text;
@@ -62,7 +60,6 @@ static void test_refused(void **state)
 
 static void test_white_space(void **state)
 {
-  (void)state;
   uint8_t out[16];
   size_t n;
   assert_true(rc_ok(base64_decode(BASE64_WS, S(" Zm\r\n9v\tYg\v=\f=\n"), out, sizeof out, &n)));

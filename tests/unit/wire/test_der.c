@@ -44,7 +44,6 @@ static const char *reason_of(read_t how, slice_t in)
 
 static void test_forms(void **state)
 {
-  (void)state;
   static const struct {
     read_t how;
     const uint8_t *p;
@@ -122,7 +121,6 @@ static void test_forms(void **state)
 
 static void test_values(void **state)
 {
-  (void)state;
   static const uint8_t in[] = "\x30\x23"
     "\x02\x02\xff\x7f"
     "\x02\x02\x00\x80"
@@ -154,7 +152,6 @@ static void test_values(void **state)
 
 static void test_sticky_and_field(void **state)
 {
-  (void)state;
   static const uint8_t in[] = "\x30\x06\x02\x01\x01\x02\x01\x02";
   der_t r;
   err_t e = {0};
@@ -177,7 +174,6 @@ static void test_sticky_and_field(void **state)
 
 static void test_depth(void **state)
 {
-  (void)state;
   uint8_t in[2 * (LIM_DER_DEPTH + 1)];
   for (size_t i = 0; i <= LIM_DER_DEPTH; i++) {
     in[2 * i] = DER_SEQUENCE;
@@ -196,7 +192,6 @@ static void test_depth(void **state)
 
 static void test_check(void **state)
 {
-  (void)state;
   static const struct {
     const uint8_t *p;
     size_t n;
@@ -233,7 +228,6 @@ static void test_check(void **state)
 
 static void test_set_order(void **state)
 {
-  (void)state;
   static const uint8_t sorted[] = "\x02\x01\x01\x02\x01\x02\x02\x02\x00\x80", wrong[] = "\x02\x01\x02\x02\x01\x01";
   der_t r;
   der_init(&r, slice_of(sorted, sizeof sorted - 1));
@@ -245,7 +239,6 @@ static void test_set_order(void **state)
 
 static void test_written(void **state)
 {
-  (void)state;
   BUF_SCOPED buf_t b = buf_heap(4096);
   size_t all = der_open(&b, DER_SEQUENCE);
   der_put_int(&b, 0);
@@ -273,7 +266,6 @@ static void test_written(void **state)
 /* Every length around the changes of form is written minimally and read back. */
 static void test_lengths(void **state)
 {
-  (void)state;
   static const size_t sizes[] = {0, 1, 125, 126, 127, 128, 129, 255, 256, 257, 65535, 65536, 70000};
   uint8_t *content = mem_alloc(70000);
   for (size_t i = 0; i < COUNT_OF(sizes); i++) {
@@ -298,7 +290,6 @@ static void test_lengths(void **state)
 
 static void test_times_written(void **state)
 {
-  (void)state;
   static const struct {
     int64_t s;
     const char *der;
@@ -323,7 +314,6 @@ static void test_times_written(void **state)
 
 static void test_cap(void **state)
 {
-  (void)state;
   BUF_SCOPED buf_t b = buf_heap(10);
   size_t mark = der_open(&b, DER_SEQUENCE);
   der_put_octets(&b, S("12345678"));

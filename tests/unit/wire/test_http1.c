@@ -46,7 +46,6 @@ static int parse_slowly(slice_t in)
 
 static void test_request(void **state)
 {
-  (void)state;
   const char *text = "POST /api/v1/agents?a=1&b=?2 HTTP/1.1\r\nHost: example.test:8443\r\nContent-Length: 12\r\n"
                      "X-Blank: \t a b \t\r\nEXPECT: 100-Continue\r\nX-Empty:\r\nconnection: foo, Close\r\n\r\nbody";
   assert_int_equal(parse(text), RC_OK);
@@ -138,7 +137,6 @@ static const struct {
 
 static void test_cases(void **state)
 {
-  (void)state;
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
     for (int slow = 0; slow < 2; slow++) {
       int code = slow ? parse_slowly(slice_str(cases[i].text)) : parse(cases[i].text);
@@ -151,7 +149,6 @@ static void test_cases(void **state)
 
 static void test_forms(void **state)
 {
-  (void)state;
   assert_int_equal(parse("GET http://b.test:80?q HTTP/1.1\r\nHost: a\r\n\r\n"), RC_OK);
   ASSERT_SLICE(head.host, "b.test:80");
   ASSERT_SLICE(head.path, "/");
@@ -192,7 +189,6 @@ static int limit_case(size_t target, size_t fields, size_t value, bool slowly)
 
 static void test_limits(void **state)
 {
-  (void)state;
   for (int slow = 0; slow < 2; slow++) {
     assert_int_equal(limit_case(LIM_HTTP_TARGET, 1, 0, slow), 0);
     assert_int_equal(limit_case(LIM_HTTP_TARGET + 1, 1, 0, slow), 414);
@@ -213,7 +209,6 @@ static int response(const char *text, http1_method_t m)
 
 static void test_response(void **state)
 {
-  (void)state;
   assert_int_equal(response("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", HTTP1_GET), RC_OK);
   assert_int_equal(head.status, 200);
   assert_int_equal(head.content_length, 5);
@@ -265,7 +260,6 @@ static int chunks(const char *text, size_t step, size_t cap, buf_t *body, size_t
 
 static void test_chunks(void **state)
 {
-  (void)state;
   static const struct {
     const char *text;
     int want;
@@ -310,7 +304,6 @@ static void test_chunks(void **state)
 
 static void test_chunk_limits(void **state)
 {
-  (void)state;
   buf_t body;
   size_t rest;
   assert_int_equal(chunks("5\r\nhello\r\n0\r\n\r\n", 100, 5, &body, &rest), RC_OK);
@@ -374,7 +367,6 @@ static int whole(slice_t in)
 
 static void test_shared_data(void **state)
 {
-  (void)state;
   char path[1024];
   snprintf(path, sizeof path, "%s/../shared/data/http-malformed.jsonl",
            getenv("CERTCTL_SOURCE_ROOT") ? getenv("CERTCTL_SOURCE_ROOT") : ".");

@@ -16,14 +16,12 @@ static arena_t *arena;
 
 static int setup(void **state)
 {
-  (void)state;
   arena = arena_new(4 * 1024 * 1024);
   return arena ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
-  (void)state;
   arena_free(arena);
   return 0;
 }
@@ -39,7 +37,6 @@ static const json_t *good(const char *text)
 
 static void test_refused_by_name(void **state)
 {
-  (void)state;
   static const struct {
     slice_t text;
     int32_t code;
@@ -104,7 +101,6 @@ static void test_refused_by_name(void **state)
 
 static void test_depth(void **state)
 {
-  (void)state;
   char text[2 * LIM_JSON_DEPTH + 3];
   json_doc_t doc;
   err_t e = {0};
@@ -122,7 +118,6 @@ static void test_depth(void **state)
 
 static void test_tokens(void **state)
 {
-  (void)state;
   size_t n = LIM_JSON_TOKENS;
   BUF_SCOPED buf_t b = buf_heap(2 * n + 16);
   buf_byte(&b, '[');
@@ -142,7 +137,6 @@ static void test_tokens(void **state)
 /* Whatever the budget, the answer is the document or RC_NOMEM: never a part of it, never a write outside. */
 static void test_budget(void **state)
 {
-  (void)state;
   slice_t text = S("{\"name\":\"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz\",\"list\":[1,2.5,\"x\",{\"k\":null}],\"t\":true}");
   size_t need = 0;
   for (size_t budget = 0; !need; budget += 8) {
@@ -175,7 +169,6 @@ static void test_budget(void **state)
 
 static void test_getters(void **state)
 {
-  (void)state;
   const json_t *o = good("{\"s\":\"x\",\"i\":-5,\"f\":3.0,\"b\":true,\"n\":null,\"a\":[\"p\",\"q\"],"
                          "\"o\":{\"k\":1},\"t\":\"2026-11-25T02:04:04.5Z\",\"m\":[1]}");
   slice_t s = S("preset");
@@ -222,7 +215,6 @@ static void test_getters(void **state)
 
 static void test_emit_is_canonical(void **state)
 {
-  (void)state;
   static const char *const rows[][2] = {
     {" { \"b\" : 1 , \"a\" : [ ] , \"c\":{ } } ", "{\"b\":1,\"a\":[],\"c\":{}}"},
     {"[1.50, 1e2, 0.1, -0.0, 1E-7, 100000000000000000000.0]", "[1.5,100.0,0.1,-0.0,1e-07,1e+20]"},
@@ -278,7 +270,6 @@ static const resource_t res = {.name = "thing", .fields = fields, .nfields = COU
 
 static void test_row_read(void **state)
 {
-  (void)state;
   row_t row = {.id = S("kept"), .note = S("kept")};
   uint64_t present = 0;
   err_t e = {0};
@@ -295,7 +286,6 @@ static void test_row_read(void **state)
 
 static void test_row_refusals(void **state)
 {
-  (void)state;
   static const char *const rows[][2] = {
     {"{\"name\":1}", "name must be a string"},
     {"{\"name\":{}}", "name must be a string"},
@@ -332,7 +322,6 @@ static void test_row_refusals(void **state)
 
 static void test_row_accepts_edges(void **state)
 {
-  (void)state;
   static const char *const rows[] = {
     "{\"name\":\"\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\"}", /* five code points */
     "{\"note\":\"a\\tb\\nc\"}", "{\"status\":\"\"}", "{\"days\":1}", "{\"any\":-9223372036854775808}", "{\"config\":[]}", "{}",
@@ -347,7 +336,6 @@ static void test_row_accepts_edges(void **state)
 
 static void test_row_defaults_and_required(void **state)
 {
-  (void)state;
   row_t row = {.enabled = false, .days = 5};
   err_t e = {0};
   assert_true(rc_ok(json_row_defaults(&res, arena, UINT64_C(1) << 6, &row, &e)));

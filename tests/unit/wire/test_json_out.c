@@ -19,7 +19,6 @@ static const char *text_of(buf_t *b)
 
 static void test_structure(void **state)
 {
-  (void)state;
   BUF_SCOPED buf_t b = buf_heap(4096);
   jw_t j = jw_on(&b);
   jw_object(&j);
@@ -46,7 +45,6 @@ static void test_structure(void **state)
 
 static void test_deep(void **state)
 {
-  (void)state;
   BUF_SCOPED buf_t b = buf_heap(4096);
   jw_t j = jw_on(&b);
   for (int i = 0; i < 63; i++) jw_array(&j);
@@ -58,7 +56,6 @@ static void test_deep(void **state)
 
 static void test_escapes(void **state)
 {
-  (void)state;
   static const char *const rows[][2] = {
     {"", "\"\""},
     {"plain", "\"plain\""},
@@ -87,7 +84,6 @@ static void test_escapes(void **state)
 /* Every byte string comes out as JSON that the strict reader takes, and equal when it was UTF-8 without U+0000. */
 static void test_round_trip(void **state)
 {
-  (void)state;
   uint32_t x = 12345;
   for (int k = 0; k < 5000; k++) {
     uint8_t in[24];
@@ -134,7 +130,6 @@ static const resource_t res = {.name = "thing", .fields = fields, .nfields = COU
 
 static void test_rows(void **state)
 {
-  (void)state;
   BUF_SCOPED buf_t b = buf_heap(4096);
   jw_t j = jw_on(&b);
   row_t empty = {.secret = S("{\"password\":\"x\"}"), .hash = S("x"), .data = S("{}"), .at = US_NEVER};
@@ -167,7 +162,6 @@ static void test_rows(void **state)
 
 static void test_cap_sticks(void **state)
 {
-  (void)state;
   row_t row = {.name = S("0123456789")};
   for (size_t cap = 0; cap < 47; cap++) {
     BUF_SCOPED buf_t b = buf_heap(cap);

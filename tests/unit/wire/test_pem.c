@@ -18,7 +18,6 @@
  */
 static void test_files(void **state)
 {
-  (void)state;
   static const struct {
     const char *text;
     size_t certs;
@@ -72,7 +71,6 @@ static void test_files(void **state)
 
 static void test_utf16(void **state)
 {
-  (void)state;
   static const char text[] = CERT(ABC);
   for (int form = 0; form < 4; form++) { /* bit 0: big-endian, bit 1: without mark */
     uint8_t wide[2 * sizeof text];
@@ -96,7 +94,6 @@ static void test_utf16(void **state)
 
 static void test_limits(void **state)
 {
-  (void)state;
   ARENA_SCOPED arena_t *a = arena_new(64 * 1024 * 1024);
   BUF_SCOPED buf_t b = buf_heap(2 * LIM_PEM_FILE);
   pem_file_t f;
@@ -117,7 +114,6 @@ static void test_limits(void **state)
 
 static void test_one(void **state)
 {
-  (void)state;
   ARENA_SCOPED arena_t *a = arena_new(1 << 16);
   static const struct {
     const char *text;
@@ -143,7 +139,6 @@ static void test_one(void **state)
 
 static void test_emitted(void **state)
 {
-  (void)state;
   uint8_t der[100];
   for (size_t i = 0; i < sizeof der; i++) der[i] = (uint8_t)i;
   for (size_t n = 1; n <= sizeof der; n++) {

@@ -13,21 +13,18 @@ static arena_t *arena;
 
 static int setup(void **state)
 {
-  (void)state;
   arena = arena_new(1 << 20);
   return arena ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
-  (void)state;
   arena_free(arena);
   return 0;
 }
 
 static void test_decode(void **state)
 {
-  (void)state;
   static const char *const rows[][3] = { /* text, as a segment, as a form's value */
     {"", "", ""},
     {"..", "..", ".."},
@@ -56,7 +53,6 @@ static void test_decode(void **state)
 
 static void test_query(void **state)
 {
-  (void)state;
   slice_t query = S("a=1&b=x+y%2B&&a=2&flag&e=&c%3d=%3D&s=a=b"), v = {0};
 #define IS(name, want)                                            \
   do {                                                            \
@@ -83,7 +79,6 @@ static void test_query(void **state)
 /* decode(encode(x)) = x for any text, as a segment and as a query value. */
 static void test_encode(void **state)
 {
-  (void)state;
   BUF_SCOPED buf_t b = buf_heap(1024);
   slice_t all = S("aZ0-._~ /?#[]@!$&'()*+,;=%\x01\x7f\xc3\xa9"), v;
   url_encode(&b, all);
@@ -96,7 +91,6 @@ static void test_encode(void **state)
 
 static void test_base(void **state)
 {
-  (void)state;
   static const struct {
     const char *text, *host, *authority, *path;
     uint16_t port;

@@ -87,7 +87,6 @@ static const char *parse(arena_t *a, const shape_t *s, cert_t *ret)
 
 static void test_good(void **state)
 {
-  (void)state;
   ARENA_SCOPED arena_t *a = arena_new(1 << 20);
   cert_t c;
   slice_t text;
@@ -112,7 +111,6 @@ static void test_good(void **state)
 
 static void test_extensions_read(void **state)
 {
-  (void)state;
   ARENA_SCOPED arena_t *a = arena_new(1 << 20);
   cert_t c;
   shape_t s = good;
@@ -197,7 +195,6 @@ static const struct {
 
 static void test_findings(void **state)
 {
-  (void)state;
   ARENA_SCOPED arena_t *a = arena_new(1 << 20);
   for (size_t i = 0; i < COUNT_OF(found); i++) {
     cert_t c;
@@ -225,7 +222,6 @@ static void test_findings(void **state)
 
 static void test_refused(void **state)
 {
-  (void)state;
   static const struct {
     const char *part;
     slice_t value;
@@ -288,7 +284,6 @@ static void test_refused(void **state)
 
 static void test_serial_text(void **state)
 {
-  (void)state;
   static const struct {
     slice_t serial;
     const char *text;
@@ -308,7 +303,6 @@ static void test_serial_text(void **state)
 /* Every finding is a rule of zlint, or says with its prefix that it is ours. */
 static void test_rule_names(void **state)
 {
-  (void)state;
   char path[4096];
   const char *root = getenv("CERTCTL_SOURCE_ROOT");
   snprintf(path, sizeof path, "%s/../shared/data/lints.jsonl", root ? root : ".");
@@ -332,7 +326,6 @@ static void test_rule_names(void **state)
 /* Whatever the arena lacks is RC_NOMEM, never a half-read certificate. */
 static void test_memory(void **state)
 {
-  (void)state;
   ARENA_SCOPED arena_t *keep = arena_new(1 << 20);
   buf_t b = buf_on(keep, 8192);
   shape_t s = good;

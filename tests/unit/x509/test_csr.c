@@ -86,7 +86,6 @@ static const char *parse(arena_t *a, const shape_t *s, csr_t *ret)
 
 static void test_good(void **state)
 {
-  (void)state;
   ARENA_SCOPED arena_t *a = arena_new(1 << 20);
   BUF_SCOPED buf_t x = buf_heap(1024), attrs = buf_heap(1024);
   put_extension(&x, OID_SUBJECT_ALT_NAME,
@@ -123,7 +122,6 @@ static void test_good(void **state)
 
 static void test_cn(void **state)
 {
-  (void)state;
   ARENA_SCOPED arena_t *a = arena_new(1 << 20);
   csr_t c;
   shape_t s = good();
@@ -145,7 +143,6 @@ static void test_cn(void **state)
 
 static void test_frame(void **state)
 {
-  (void)state;
   ARENA_SCOPED arena_t *a = arena_new(1 << 20);
   csr_t c;
   shape_t s = good();
@@ -176,7 +173,6 @@ static void test_frame(void **state)
 
 static void test_keys(void **state)
 {
-  (void)state;
   static const struct {
     slice_t spki;
     const char *why;
@@ -206,7 +202,6 @@ static void test_keys(void **state)
 
 static void test_extensions(void **state)
 {
-  (void)state;
   static const struct {
     oid_t id;
     const char *body;
@@ -258,7 +253,6 @@ static void test_extensions(void **state)
 
 static void test_name_count(void **state)
 {
-  (void)state;
   ARENA_SCOPED arena_t *a = arena_new(1 << 22);
   for (size_t n = LIM_CERT_NAMES - 1; n <= LIM_CERT_NAMES + 1; n++) {
     BUF_SCOPED buf_t names = buf_heap(8192), x = buf_heap(8192), attrs = buf_heap(8192);
@@ -276,7 +270,6 @@ static void test_name_count(void **state)
 
 static void test_attributes(void **state)
 {
-  (void)state;
   static const struct {
     const char *p;
     size_t n;
@@ -307,7 +300,6 @@ static void test_attributes(void **state)
 
 static void test_pem(void **state)
 {
-  (void)state;
   ARENA_SCOPED arena_t *a = arena_new(1 << 20);
   BUF_SCOPED buf_t der = buf_heap(4096), pem = buf_heap(8192);
   shape_t s = good();

@@ -51,7 +51,6 @@ static const char *read_name(slice_t in, dn_t *ret)
 
 static void test_text(void **state)
 {
-  (void)state;
   static const attr_t v[] = {
     ATTR("\x55\x04\x06", DER_PRINTABLE, "DE", false),
     ATTR(O, DER_UTF8, "A, \"B\" + <C>; \\ = #", false),
@@ -91,7 +90,6 @@ static void test_text(void **state)
 
 static void test_cn_types(void **state)
 {
-  (void)state;
   static const struct {
     attr_t attr;
     const char *utf8;
@@ -115,7 +113,6 @@ static void test_cn_types(void **state)
 
 static void test_refused(void **state)
 {
-  (void)state;
   static const struct {
     attr_t attr;
     const char *why;
@@ -141,7 +138,6 @@ static void test_refused(void **state)
 
 static void test_edges(void **state)
 {
-  (void)state;
   ARENA_SCOPED arena_t *a = arena_new(1 << 16);
   dn_t dn;
   slice_t text;

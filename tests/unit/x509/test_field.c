@@ -166,7 +166,6 @@ static void check_csr(arena_t *a, const char *file, slice_t in, const json_t *ex
 
 static void test_cases(void **state)
 {
-  (void)state;
   char path[8192];
   snprintf(path, sizeof path, "%s/index.json", root());
   json_t *index = json_load_file(path, 0, NULL), *one;
@@ -195,7 +194,6 @@ static void test_cases(void **state)
 /* The same names as text, as POST certificates takes them: same rule, same words as in a request. */
 static void test_same_words(void **state)
 {
-  (void)state;
   static const struct {
     const char *file, *text;
   } rows[] = {

@@ -16,7 +16,6 @@
 
 static void test_accepted(void **state)
 {
-  (void)state;
   static const struct {
     const char *in, *text;
     name_kind_t kind;
@@ -64,7 +63,6 @@ static void test_accepted(void **state)
 
 static void test_refused(void **state)
 {
-  (void)state;
   static const struct {
     const char *in, *why;
   } rows[] = {
@@ -146,7 +144,6 @@ static void test_refused(void **state)
 /* The wording is one of what users see; the limit is in it. */
 static void test_wording(void **state)
 {
-  (void)state;
   ARENA_SCOPED arena_t *a = arena_new(1 << 16);
   name_t n;
   err_t e = {0};
@@ -162,7 +159,6 @@ static void test_wording(void **state)
 
 static void test_wire(void **state)
 {
-  (void)state;
   static const struct {
     name_kind_t kind;
     const char *bytes;
@@ -202,7 +198,6 @@ static void test_wire(void **state)
 
 static void test_lists(void **state)
 {
-  (void)state;
   ARENA_SCOPED arena_t *a = arena_new(1 << 20);
   slice_t texts[] = {S("Www.Example.TEST"), S("www.example.test"), S("192.0.2.1"), S("www.example.test."), S("a@b.test")};
   names_t all, sub;
@@ -235,7 +230,6 @@ static void test_lists(void **state)
 
 static void test_covers(void **state)
 {
-  (void)state;
   static const struct {
     const char *pattern, *host;
     bool covered;
@@ -255,7 +249,6 @@ static void test_covers(void **state)
 /* Out of memory at any point is RC_NOMEM and leaves the output alone. */
 static void test_memory(void **state)
 {
-  (void)state;
   static const char *const texts[] = {"a.test", "192.0.2.1", "a@b.test", "http://a.test/"};
   for (size_t i = 0; i < COUNT_OF(texts); i++)
     for (size_t budget = 0; budget < 4; budget++) {

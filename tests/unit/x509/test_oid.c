@@ -17,7 +17,6 @@ enum { USAGES = 16 }; /* spec/model.md 3.5a */
 /* Each row is found by its octets, a usage by its name too, and libcrypto knows the octets by the same dotted form. */
 static void test_table(void **state)
 {
-  (void)state;
   size_t usages = 0;
   for (oid_t id = OID_UNKNOWN + 1; id < OID_COUNT; id++) {
     BUF_SCOPED buf_t dotted = buf_heap(128);
@@ -40,7 +39,6 @@ static void test_table(void **state)
 
 static void test_unknown(void **state)
 {
-  (void)state;
   BUF_SCOPED buf_t b = buf_heap(128);
   assert_int_equal(oid_find(S("\x2a\x03")), OID_UNKNOWN);
   assert_int_equal(oid_find(S("")), OID_UNKNOWN);
