@@ -58,15 +58,17 @@ static rc_t read_certificate(db_read_t *r, arena_t *a, slice_t agent, context_t 
 static rc_t read_job(db_read_t *r, arena_t *a, slice_t agent, bool latest, context_t *x, err_t *e)
 {
   TRY(db_query(r, SQL(a, job_awaiting_csr, .certificate = x->cert.id, .agent = agent), e));
-  rc_t got = db_next(r, e);
-  if (rc_ok(got)) {
+  rc_t got;
+  while (rc_ok(got = db_next(r, e))) {
+    bool own = !db_col_null(r, 4);
+    if (x->job.id.n && !own) continue;
     TRY(db_col_text_dup(r, 0, a, &x->job.id));
     TRY(db_col_text_dup(r, 1, a, &x->job.type));
     x->job.attempts = db_col_int(r, 2);
     x->job.max_attempts = db_col_int(r, 3);
-    return rc(RC_OK);
   }
   if (!rc_is(got, RC_NOTFOUND)) return got;
+  if (x->job.id.n) return rc(RC_OK);
   if (!latest) return rc(RC_OK);
   TRY(db_query(r, SQL(a, version_latest, .certificate = x->cert.id, .agent = agent), e));
   got = db_next(r, e);
