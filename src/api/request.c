@@ -76,7 +76,7 @@ rc_t reply_error(request_t *rq, reply_t *rp, rc_t why, const err_t *e)
   err_t named = *e;
   if (!named.text) named.text = rc_name(why);
   err_format(&named, text, sizeof text);
-  if (rc_is(why, RC_IO) && e->retry) { /* no room, or a medium that fails: nothing was changed, and it may be well again */
+  if (rc_is(why, RC_IO) && e->retry) { /* no room, or a medium that fails: nothing was changed, it may be well again */
     log_err(LOG_ERROR, "request failed", e);
     return reply_message(rq, rp, 503, e->text);
   }

@@ -297,9 +297,9 @@ def hammer(s, requests, threads=3):
             method, path, body, head, want = calls[i % len(calls)]
             conn.request(method, path, body, head)
             r = conn.getresponse()
-            r.read()
+            text = r.read()
             if r.status != want:
-                bad.append((method, path, r.status))
+                bad.append((method, path, r.status, text[:200]))
         conn.close()
 
     pool = [threading.Thread(target=run, args=(requests // threads,)) for _ in range(threads)]
@@ -312,7 +312,7 @@ def hammer(s, requests, threads=3):
 
 def test_memory_is_flat_over_10000_requests(server):
     pid = server.children()["net"]
-    hammer(server, 3000)
+    hammer(server, 8000)
     before = rss_kib(pid)
     hammer(server, 10000)
     after = rss_kib(pid)

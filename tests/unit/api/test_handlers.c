@@ -1,6 +1,6 @@
 /*
- * Requests through dispatch and handlers without a network: who is refused before anything is read, and every allocation of
- * a read and of writes failing in turn.
+ * Requests through dispatch and handlers without a network: who is refused before anything is read, and every
+ * allocation of a read and of writes failing in turn.
  */
 #include "world.h"
 
@@ -43,8 +43,9 @@ static int teardown(void **state)
   return 0;
 }
 
-/* One request; the body of the reply lives in the arena. Allocations fail from the n-th on once, when n is not below 0. */
-static http_response_t ask(fix_t *f, arena_t *a, const char *method, const char *path, const char *key, const char *body, long n)
+/* One request; the body of the reply lives in the arena. The n-th allocation fails, when n is not below 0. */
+static http_response_t ask(fix_t *f, arena_t *a, const char *method, const char *path, const char *key,
+                           const char *body, long n)
 {
   char text[2048];
   http1_head_t head;
@@ -52,12 +53,17 @@ static http_response_t ask(fix_t *f, arena_t *a, const char *method, const char 
   http_response_t rp = {0};
   size_t scan = 0;
   err_t e = {0};
-  int len = snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n%s%s%s\r\n", method, path, strlen(body), key ? "Authorization: Bearer " : "",
-                     key ? key : "", key ? "\r\n" : "");
+  int len = snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n%s%s%s\r\n", method, path,
+                     strlen(body), key ? "Authorization: Bearer " : "", key ? key : "", key ? "\r\n" : "");
   must(http1_request(slice_of(text, (size_t)len), &scan, &head, &e), &e);
   f->http.plan(f->http.self, &head, &plan);
   assert_int_equal(plan.status, 0);
-  const http_request_t rq = {.head = &head, .body = slice_str(body), .remote_addr = S("127.0.0.1"), .request_id = S("r-1"), .route = plan.route, .arena = a};
+  const http_request_t rq = {.head = &head,
+                             .body = slice_str(body),
+                             .remote_addr = S("127.0.0.1"),
+                             .request_id = S("r-1"),
+                             .route = plan.route,
+                             .arena = a};
   arena_set_budget(a, plan.arena_max);
   mem_fail_after(n);
   f->http.handle(f->http.self, &rq, &rp);
@@ -83,10 +89,16 @@ static void test_refusals_come_before_the_body_is_read(void **state)
     const char *method, *path, *key;
     int status;
   } v[] = {
-    {"GET", "/api/v1/teams", NULL, 401},          {"POST", "/api/v1/teams", "nobody", 401},      {"POST", "/api/v1/teams", "reader-key", 403},
-    {"DELETE", "/api/v1/teams/x", "reader-key", 403}, {"GET", "/api/v1/teams", "reader-key", 200}, {"POST", "/api/v1/agents", NULL, 401},
-    {"POST", "/api/v1/agents", "reader-key", 403}, {"GET", "/health", NULL, 200},                {"GET", "/ready", NULL, 200},
-    {"POST", "/api/v1/teams", "root-key", 400},
+      {"GET", "/api/v1/teams", NULL, 401},
+      {"POST", "/api/v1/teams", "nobody", 401},
+      {"POST", "/api/v1/teams", "reader-key", 403},
+      {"DELETE", "/api/v1/teams/x", "reader-key", 403},
+      {"GET", "/api/v1/teams", "reader-key", 200},
+      {"POST", "/api/v1/agents", NULL, 401},
+      {"POST", "/api/v1/agents", "reader-key", 403},
+      {"GET", "/health", NULL, 200},
+      {"GET", "/ready", NULL, 200},
+      {"POST", "/api/v1/teams", "root-key", 400},
   };
   fix_t *f = *state;
   for (size_t i = 0; i < COUNT_OF(v); i++) {
@@ -102,8 +114,9 @@ static void test_refusals_come_before_the_body_is_read(void **state)
 static void test_no_route_answers_without_a_key(void **state)
 {
   fix_t *f = *state;
-  static const char *const paths[] = {"certificates", "issuers", "targets", "profiles", "teams", "owners", "renewal-policies", "agents", "agents/retired", "jobs",
-                                      "audit", "stats/summary", "metrics", "auth/check", "auth/me"};
+  static const char *const paths[] = {"certificates", "issuers",          "targets", "profiles",       "teams",
+                                      "owners",       "renewal-policies", "agents",  "agents/retired", "jobs",
+                                      "audit",        "stats/summary",    "metrics", "auth/check",     "auth/me"};
   for (size_t i = 0; i < COUNT_OF(paths); i++) {
     char path[64];
     arena_t *a = arena_new(1 << 20);
@@ -140,15 +153,18 @@ static void test_torture_of_a_create(void **state)
   for (long n = 0; n < 300 && status != 201; n++) {
     arena_t *a = arena_new(8 << 20);
     http_response_t rp = ask(f, a, "POST", "/api/v1/certificates", "root-key",
-                             "{\"id\":\"mc-t\",\"name\":\"torture\",\"common_name\":\"www.example.test\",\"sans\":[\"a.example.test\",\"10.0.0.1\"],\"owner_id\":\"o-alice\","
-                             "\"team_id\":\"t-platform\",\"issuer_id\":\"iss-local\",\"renewal_policy_id\":\"rp-standard\",\"tags\":{\"a\":\"b\"}}",
+                             "{\"id\":\"mc-t\",\"name\":\"torture\",\"common_name\":\"www.example.test\",\"sans\":[\"a."
+                             "example.test\",\"10.0.0.1\"],\"owner_id\":\"o-alice\","
+                             "\"team_id\":\"t-platform\",\"issuer_id\":\"iss-local\",\"renewal_policy_id\":\"rp-"
+                             "standard\",\"tags\":{\"a\":\"b\"}}",
                              n);
     status = rp.status;
     assert_true(status == 201 || status == 413 || status == 500 || status == 503);
     failures += status != 201;
     whole(a, &rp);
     assert_int_equal(world_number(&f->w, "select count(*) from managed_certificates where id = 'mc-t'"), status == 201);
-    assert_int_equal(world_number(&f->w, "select count(*) from audit_events where resource_id = 'mc-t'"), status == 201);
+    assert_int_equal(world_number(&f->w, "select count(*) from audit_events where resource_id = 'mc-t'"),
+                     status == 201);
     arena_free(a);
   }
   assert_int_equal(status, 201);
@@ -161,12 +177,17 @@ static void test_torture_of_a_change(void **state)
   int failures = 0, status = 0;
   for (long n = 0; n < 300 && status != 200; n++) {
     arena_t *a = arena_new(8 << 20);
-    http_response_t rp = ask(f, a, "PUT", "/api/v1/owners/o-bob", "root-key", "{\"email\":\"new@example.test\",\"team_id\":\"t-data\"}", n);
+    http_response_t rp = ask(f, a, "PUT", "/api/v1/owners/o-bob", "root-key",
+                             "{\"email\":\"new@example.test\",\"team_id\":\"t-data\"}", n);
     status = rp.status;
     assert_true(status == 200 || status == 413 || status == 500 || status == 503);
     failures += status != 200;
-    assert_int_equal(world_number(&f->w, "select count(*) from owners where email = 'new@example.test' and team_id = 't-data'"), status == 200);
-    assert_int_equal(world_number(&f->w, "select count(*) from owners where email = 'bob@example.com' and team_id = 't-security'"), status != 200);
+    assert_int_equal(
+        world_number(&f->w, "select count(*) from owners where email = 'new@example.test' and team_id = 't-data'"),
+        status == 200);
+    assert_int_equal(
+        world_number(&f->w, "select count(*) from owners where email = 'bob@example.com' and team_id = 't-security'"),
+        status != 200);
     arena_free(a);
   }
   assert_int_equal(status, 200);
@@ -203,13 +224,13 @@ int main(void)
 {
 #define WITH_APP(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
   const struct CMUnitTest tests[] = {
-    WITH_APP(test_refusals_come_before_the_body_is_read),
-    WITH_APP(test_no_route_answers_without_a_key),
-    WITH_APP(test_torture_of_a_list),
-    WITH_APP(test_torture_of_a_create),
-    WITH_APP(test_torture_of_a_change),
-    WITH_APP(test_torture_of_a_refusal),
-    WITH_APP(test_a_signer_that_is_gone_is_503_on_ready),
+      WITH_APP(test_refusals_come_before_the_body_is_read),
+      WITH_APP(test_no_route_answers_without_a_key),
+      WITH_APP(test_torture_of_a_list),
+      WITH_APP(test_torture_of_a_create),
+      WITH_APP(test_torture_of_a_change),
+      WITH_APP(test_torture_of_a_refusal),
+      WITH_APP(test_a_signer_that_is_gone_is_503_on_ready),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* The route table and what is derived from it: lookup, permissions, audit, the OpenAPI document; and the log of refusals. */
+/* The route table and what is derived from it: lookup, permissions, audit, OpenAPI; and the log of refusals. */
 #include "world.h"
 
 #include "api/denials.h"
@@ -8,7 +8,8 @@
 #include "wire/http1.h"
 #include "wire/json_in.h"
 
-static const int methods[] = {[RM_GET] = HTTP1_GET, [RM_POST] = HTTP1_POST, [RM_PUT] = HTTP1_PUT, [RM_DELETE] = HTTP1_DELETE};
+static const int methods[] = {
+    [RM_GET] = HTTP1_GET, [RM_POST] = HTTP1_POST, [RM_PUT] = HTTP1_PUT, [RM_DELETE] = HTTP1_DELETE};
 
 typedef struct found {
   const route_t *route;
@@ -43,8 +44,8 @@ static const char *example(const char *pattern)
   return path;
 }
 
-#define ASK(cond, r) \
-  do { \
+#define ASK(cond, r)                                                                      \
+  do {                                                                                    \
     if (!(cond)) fail_msg("%s %s: %s", route_method_name((r)->method), (r)->path, #cond); \
   } while (0)
 
@@ -71,8 +72,14 @@ static void test_every_route_has_a_permission_of_the_catalogue(void **state)
 /* What is open is written out here once more: nothing becomes open by accident. */
 static void test_open_routes_are_these(void **state)
 {
-  static const char *const open[] = {"/health", "/healthz", "/ready", "/api/v1/version", "/api/v1/auth/info", "/api/v1/openapi.json",
-                                     "/.well-known/pki/ca/{issuer_id}", "/api/v1/agents"};
+  static const char *const open[] = {"/health",
+                                     "/healthz",
+                                     "/ready",
+                                     "/api/v1/version",
+                                     "/api/v1/auth/info",
+                                     "/api/v1/openapi.json",
+                                     "/.well-known/pki/ca/{issuer_id}",
+                                     "/api/v1/agents"};
   size_t n = 0;
   (void)state;
   for (size_t i = 0; i < route_count; i++) {
@@ -129,8 +136,17 @@ static void test_placeholders_in_order(void **state)
 
 static void test_paths_and_methods_that_are_not_there(void **state)
 {
-  static const char *const none[] = {"/", "/api/v1", "/api/v1/teams/", "/api/v1/teams//", "/api/v1//teams", "/API/v1/teams", "/api/v1/teams/x/y",
-                                     "/api/v1/teamsx", "api/v1/teams", "/api/v1/certificates/x/", ""};
+  static const char *const none[] = {"/",
+                                     "/api/v1",
+                                     "/api/v1/teams/",
+                                     "/api/v1/teams//",
+                                     "/api/v1//teams",
+                                     "/API/v1/teams",
+                                     "/api/v1/teams/x/y",
+                                     "/api/v1/teamsx",
+                                     "api/v1/teams",
+                                     "/api/v1/certificates/x/",
+                                     ""};
   (void)state;
   for (size_t i = 0; i < COUNT_OF(none); i++) {
     found_t f = find(HTTP1_GET, none[i]);
@@ -203,16 +219,16 @@ static void test_refusals_are_logged_once_a_minute_each(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_every_route_is_found_by_its_own_path),
-    cmocka_unit_test(test_every_route_has_a_permission_of_the_catalogue),
-    cmocka_unit_test(test_open_routes_are_these),
-    cmocka_unit_test(test_every_route_that_changes_something_has_an_audit_action),
-    cmocka_unit_test(test_limits_are_within_reason),
-    cmocka_unit_test(test_literal_wins_over_placeholder),
-    cmocka_unit_test(test_placeholders_in_order),
-    cmocka_unit_test(test_paths_and_methods_that_are_not_there),
-    cmocka_unit_test(test_openapi_says_what_the_table_says),
-    cmocka_unit_test(test_refusals_are_logged_once_a_minute_each),
+      cmocka_unit_test(test_every_route_is_found_by_its_own_path),
+      cmocka_unit_test(test_every_route_has_a_permission_of_the_catalogue),
+      cmocka_unit_test(test_open_routes_are_these),
+      cmocka_unit_test(test_every_route_that_changes_something_has_an_audit_action),
+      cmocka_unit_test(test_limits_are_within_reason),
+      cmocka_unit_test(test_literal_wins_over_placeholder),
+      cmocka_unit_test(test_placeholders_in_order),
+      cmocka_unit_test(test_paths_and_methods_that_are_not_there),
+      cmocka_unit_test(test_openapi_says_what_the_table_says),
+      cmocka_unit_test(test_refusals_are_logged_once_a_minute_each),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,10 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#define TEXT(lit) {(const uint8_t *)(lit), sizeof(lit) - 1}
+#define TEXT(lit)                           \
+  {                                         \
+    (const uint8_t *)(lit), sizeof(lit) - 1 \
+  }
 static const conf_key_t keys[] = {{TEXT("root"), TEXT("root-key"), true}, {TEXT("reader"), TEXT("reader-key"), false}};
 
 typedef struct fix {
@@ -70,13 +73,18 @@ static bool knows(fix_t *f, const char *key, actor_t *ret)
   return rc_ok(got);
 }
 
-static bool may(const actor_t *a, const char *permission) { return actor_may(a, permission_find(slice_str(permission)), (slice_t){NULL, 0}, (slice_t){NULL, 0}); }
+static bool may(const actor_t *a, const char *permission)
+{
+  return actor_may(a, permission_find(slice_str(permission)), (slice_t){NULL, 0}, (slice_t){NULL, 0});
+}
 
 static void put_key(fix_t *f, const char *id, const char *name, const char *key, bool admin)
 {
   char hash[65], sql[512];
   auth_key_hash(slice_str(key), hash);
-  (void)snprintf(sql, sizeof sql, "insert into api_keys (id, name, key_hash, admin, created_by) values ('%s', '%s', '%s', %d, 'test')", id, name, hash, admin);
+  (void)snprintf(sql, sizeof sql,
+                 "insert into api_keys (id, name, key_hash, admin, created_by) values ('%s', '%s', '%s', %d, 'test')",
+                 id, name, hash, admin);
   world_run(&f->w, "api_keys", sql);
 }
 
@@ -85,7 +93,8 @@ static void sql(fix_t *f, const char *table, const char *text, int64_t at)
 {
   slice_t rest = slice_str(text), left;
   (void)slice_split(&rest, '@', &left);
-  world_run(&f->w, table, arena_text(f->w.a, arena_printf(f->w.a, "%.*s%lld%.*s", SLICE_ARG(left), (long long)at, SLICE_ARG(rest))));
+  world_run(&f->w, table,
+            arena_text(f->w.a, arena_printf(f->w.a, "%.*s%lld%.*s", SLICE_ARG(left), (long long)at, SLICE_ARG(rest))));
 }
 
 static void test_headers_that_are_none(void **state)
@@ -93,8 +102,15 @@ static void test_headers_that_are_none(void **state)
   fix_t *f = *state;
   static const struct {
     const char *header, *reason;
-  } bad[] = {{NULL, "missing"}, {"", "format"}, {"Basic x", "format"}, {"Bearer", "format"}, {"Bearer ", "format"}, {"bearer root-key", "format"},
-             {"Bearer root-key ", "unknown"}, {"Bearer root-ke", "unknown"}, {"Bearer  root-key", "unknown"}};
+  } bad[] = {{NULL, "missing"},
+             {"", "format"},
+             {"Basic x", "format"},
+             {"Bearer", "format"},
+             {"Bearer ", "format"},
+             {"bearer root-key", "format"},
+             {"Bearer root-key ", "unknown"},
+             {"Bearer root-ke", "unknown"},
+             {"Bearer  root-key", "unknown"}};
   for (size_t i = 0; i < COUNT_OF(bad); i++) {
     actor_t a;
     err_t e = {0};
@@ -144,7 +160,8 @@ static void test_a_grant_ends(void **state)
   actor_t a;
   put_key(f, "ak-2", "temp", "temp-key", false);
   sql(f, "actor_roles",
-      "insert into actor_roles (id, actor_id, actor_type, role_id, tenant_id, expires_at) values ('ar-2', 'temp', 'APIKey', 'r-operator', 't-default', @)",
+      "insert into actor_roles (id, actor_id, actor_type, role_id, tenant_id, expires_at) values ('ar-2', 'temp', "
+      "'APIKey', 'r-operator', 't-default', @)",
       us_add_s(f->w.now, 60).us);
   assert_true(knows(f, "temp-key", &a) && may(&a, "cert.edit"));
   f->w.now = us_add_s(f->w.now, 60);
@@ -181,8 +198,11 @@ static void test_the_previous_key_of_a_rotation(void **state)
   char old[65];
   put_key(f, "ak-4", "rotated", "new-key", false);
   auth_key_hash(S("old-key"), old);
-  world_run(&f->w, "api_keys", arena_text(f->w.a, arena_printf(f->w.a, "update api_keys set previous_hash = '%s', previous_until = %lld where id = 'ak-4'", old,
-                                                               (long long)us_add_s(f->w.now, 3600).us)));
+  world_run(&f->w, "api_keys",
+            arena_text(f->w.a,
+                       arena_printf(f->w.a,
+                                    "update api_keys set previous_hash = '%s', previous_until = %lld where id = 'ak-4'",
+                                    old, (long long)us_add_s(f->w.now, 3600).us)));
   actor_t a;
   assert_true(knows(f, "new-key", NULL));
   assert_true(knows(f, "old-key", &a));
@@ -196,13 +216,21 @@ static void test_the_previous_key_of_a_rotation(void **state)
 static void test_a_hash_that_is_not_hex_never_matches(void **state)
 {
   fix_t *f = *state;
-  static const char *const bad[] = {"", "plain-key", "zz", "abcd", "0000000000000000000000000000000000000000000000000000000000000000 "};
+  static const char *const bad[] = {"", "plain-key", "zz", "abcd",
+                                    "0000000000000000000000000000000000000000000000000000000000000000 "};
   for (size_t i = 0; i < COUNT_OF(bad); i++) {
-    world_run(&f->w, "api_keys",
-              arena_text(f->w.a, arena_printf(f->w.a, "insert into api_keys (id, name, key_hash, created_by) values ('bad-%zu', 'bad-%zu', '%s', 'x')", i, i, bad[i])));
+    world_run(
+        &f->w, "api_keys",
+        arena_text(f->w.a,
+                   arena_printf(
+                       f->w.a,
+                       "insert into api_keys (id, name, key_hash, created_by) values ('bad-%zu', 'bad-%zu', '%s', 'x')",
+                       i, i, bad[i])));
     assert_false(bad[i][0] && knows(f, bad[i], NULL));
   }
-  world_run(&f->w, "agents", "insert into agents (id, name, hostname, status, api_key_hash) values ('agent-seed', 'seed', 'h', 'Online', 'placeholder')");
+  world_run(&f->w, "agents",
+            "insert into agents (id, name, hostname, status, api_key_hash) values ('agent-seed', 'seed', 'h', "
+            "'Online', 'placeholder')");
   assert_false(knows(f, "placeholder", NULL));
   assert_true(knows(f, "root-key", NULL));
 }
@@ -214,7 +242,8 @@ static void test_an_agents_key_is_that_agent(void **state)
   world_agent(&f->w, "agent-1", "agent-key");
   assert_true(knows(f, "agent-key", &a));
   assert_true(actor_is_agent(&a) && slice_is(a.id, "agent-1") && !a.retired && !a.admin_key);
-  assert_true(may(&a, "agent.job.poll") && may(&a, "verification.run") && !may(&a, "team.edit") && !may(&a, "agent.edit"));
+  assert_true(may(&a, "agent.job.poll") && may(&a, "verification.run") && !may(&a, "team.edit") &&
+              !may(&a, "agent.edit"));
   world_run(&f->w, "agents", "update agents set retired_at = 1 where id = 'agent-1'");
   world_run(&f->w, "api_keys", "update api_keys set name = name"); /* as retirement does: principals changed */
   assert_true(knows(f, "agent-key", &a));
@@ -334,20 +363,20 @@ int main(void)
 {
 #define WITH_AUTH(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
   const struct CMUnitTest tests[] = {
-    WITH_AUTH(test_headers_that_are_none),
-    WITH_AUTH(test_keys_of_the_settings),
-    WITH_AUTH(test_every_start_grants_once),
-    WITH_AUTH(test_a_key_ends),
-    WITH_AUTH(test_a_grant_ends),
-    WITH_AUTH(test_a_scoped_grant_holds_for_its_scope),
-    WITH_AUTH(test_the_previous_key_of_a_rotation),
-    WITH_AUTH(test_a_hash_that_is_not_hex_never_matches),
-    WITH_AUTH(test_an_agents_key_is_that_agent),
-    WITH_AUTH(test_unknown_key_rebuilds_once_when_agents_changed),
-    WITH_AUTH(test_a_pin_outlives_its_snapshot),
-    WITH_AUTH(test_none_is_everybody),
-    cmocka_unit_test(test_first_administrator_is_minted_once),
-    WITH_AUTH(test_none_is_minted_beside_a_key_of_the_settings),
+      WITH_AUTH(test_headers_that_are_none),
+      WITH_AUTH(test_keys_of_the_settings),
+      WITH_AUTH(test_every_start_grants_once),
+      WITH_AUTH(test_a_key_ends),
+      WITH_AUTH(test_a_grant_ends),
+      WITH_AUTH(test_a_scoped_grant_holds_for_its_scope),
+      WITH_AUTH(test_the_previous_key_of_a_rotation),
+      WITH_AUTH(test_a_hash_that_is_not_hex_never_matches),
+      WITH_AUTH(test_an_agents_key_is_that_agent),
+      WITH_AUTH(test_unknown_key_rebuilds_once_when_agents_changed),
+      WITH_AUTH(test_a_pin_outlives_its_snapshot),
+      WITH_AUTH(test_none_is_everybody),
+      cmocka_unit_test(test_first_administrator_is_minted_once),
+      WITH_AUTH(test_none_is_minted_beside_a_key_of_the_settings),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Issuing against a signer of the test's own: one command with everything in it, repetition, refusals, a signer that is gone. */
+/* Issuing against a signer of the test's own: one command with all of it, repetition, refusals, a signer that is gone. */
 #include "world.h"
 
 #include "core/inventory.h"
@@ -54,7 +54,10 @@ static slice_t csr_for(world_t *w, sigkey_t *key, const char *name)
 static rc_t submit(world_t *w, const char *certificate, slice_t csr, const actor_t *who, err_t *e)
 {
   *e = (err_t){0};
-  return issue_csr(&w->core, w->a, &(csr_submission_t){.agent_id = S("agent-a"), .certificate_id = slice_str(certificate), .csr_pem = csr, .who = who}, e);
+  return issue_csr(&w->core, w->a,
+                   &(csr_submission_t){
+                       .agent_id = S("agent-a"), .certificate_id = slice_str(certificate), .csr_pem = csr, .who = who},
+                   e);
 }
 
 #define COUNT(what) world_number(w, "select count(*) from " what)
@@ -69,12 +72,19 @@ static void test_an_agents_request_becomes_version_deployment_and_audit(void **s
   assert_int_equal(COUNT("jobs where status = 'AwaitingCSR' and type = 'Issuance'"), 1);
   slice_t csr = csr_for(w, key, "www.example.test");
   must(submit(w, "mc-1", csr, &agent, &e), &e);
-  assert_int_equal(COUNT("jobs where status = 'Completed' and type = 'Issuance' and attempts = 1 and next_run_at is null"), 1);
-  assert_int_equal(COUNT("jobs where status = 'Pending' and type = 'Deployment' and agent_id = 'agent-a' and target_id = 'tgt-a'"), 1);
-  assert_int_equal(COUNT("certificate_versions where certificate_id = 'mc-1' and agent_id = 'agent-a' and length(serial_number) = 40"), 1);
+  assert_int_equal(
+      COUNT("jobs where status = 'Completed' and type = 'Issuance' and attempts = 1 and next_run_at is null"), 1);
+  assert_int_equal(
+      COUNT("jobs where status = 'Pending' and type = 'Deployment' and agent_id = 'agent-a' and target_id = 'tgt-a'"),
+      1);
+  assert_int_equal(
+      COUNT(
+          "certificate_versions where certificate_id = 'mc-1' and agent_id = 'agent-a' and length(serial_number) = 40"),
+      1);
   assert_int_equal(COUNT("managed_certificates where status = 'Active' and id = 'mc-1'"), 1);
   assert_int_equal(COUNT("audit_events where action = 'renewal_job_completed' and actor = 'agent-a'"), 1);
-  assert_int_equal(world_number(w, "select expires_at from managed_certificates"), world_number(w, "select not_after from certificate_versions"));
+  assert_int_equal(world_number(w, "select expires_at from managed_certificates"),
+                   world_number(w, "select not_after from certificate_versions"));
 
   must(submit(w, "mc-1", csr, &agent, &e), &e); /* its answer was lost: the same again changes nothing */
   assert_int_equal(COUNT("certificate_versions"), 1);
@@ -95,7 +105,9 @@ static void test_a_refused_request_fails_its_job_and_says_why(void **state)
   rc_t got = submit(w, "mc-2", csr_for(w, key, "evil.example.test"), &agent, &e);
   assert_true(rc_is(got, RC_INVALID) || rc_is(got, RC_DENIED));
   assert_string_equal(e.reason, "name_not_asked");
-  assert_int_equal(COUNT("jobs where status = 'Failed' and attempts = 1 and last_error like '%evil.example.test%' and next_run_at is not null"), 1);
+  assert_int_equal(COUNT("jobs where status = 'Failed' and attempts = 1 and last_error like '%evil.example.test%' and "
+                         "next_run_at is not null"),
+                   1);
   assert_int_equal(COUNT("certificate_versions"), 0);
   assert_int_equal(COUNT("audit_events where action = 'renewal_job_failed'"), 1);
   assert_int_equal(COUNT("managed_certificates where status = 'Failed'"), 1);
@@ -139,7 +151,8 @@ static void test_what_may_not_be_issued_now(void **state)
   world_run(w, "issuers", "update issuers set enabled = true");
   static const char *const ended[] = {"Archived", "Revoked"};
   for (size_t i = 0; i < COUNT_OF(ended); i++) {
-    world_run(w, "managed_certificates", arena_text(w->a, arena_printf(w->a, "update managed_certificates set status = '%s'", ended[i])));
+    world_run(w, "managed_certificates",
+              arena_text(w->a, arena_printf(w->a, "update managed_certificates set status = '%s'", ended[i])));
     assert_true(rc_is(submit(w, "mc-5", csr, &operator_, &e), RC_CONFLICT));
     assert_string_equal(e.reason, "certificate_state");
   }
@@ -196,7 +209,7 @@ static void test_an_agent_gives_up(void **state)
   assert_int_equal(COUNT("jobs where status = 'Failed' and last_error = 'no disk' and attempts = 1"), 1);
 }
 
-/* Every allocation on the way fails in turn: either all of the issuance is stored or nothing of it, and sent again it comes out once. */
+/* Every allocation on the way fails in turn: all of the issuance is stored or nothing, and sent again it comes out once. */
 static void test_torture_of_an_issuance(void **state)
 {
   world_t *w = *state;
@@ -228,15 +241,15 @@ int main(void)
 {
 #define WITH_SIGNER(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
   const struct CMUnitTest tests[] = {
-    WITH_SIGNER(test_an_agents_request_becomes_version_deployment_and_audit),
-    WITH_SIGNER(test_a_refused_request_fails_its_job_and_says_why),
-    WITH_SIGNER(test_a_request_that_is_none_fails_its_job),
-    WITH_SIGNER(test_an_operator_needs_no_job),
-    WITH_SIGNER(test_what_may_not_be_issued_now),
-    WITH_SIGNER(test_a_signer_that_is_gone_decides_nothing),
-    WITH_SIGNER(test_a_signature_without_rows_is_adopted_at_start),
-    WITH_SIGNER(test_an_agent_gives_up),
-    WITH_SIGNER(test_torture_of_an_issuance),
+      WITH_SIGNER(test_an_agents_request_becomes_version_deployment_and_audit),
+      WITH_SIGNER(test_a_refused_request_fails_its_job_and_says_why),
+      WITH_SIGNER(test_a_request_that_is_none_fails_its_job),
+      WITH_SIGNER(test_an_operator_needs_no_job),
+      WITH_SIGNER(test_what_may_not_be_issued_now),
+      WITH_SIGNER(test_a_signer_that_is_gone_decides_nothing),
+      WITH_SIGNER(test_a_signature_without_rows_is_adopted_at_start),
+      WITH_SIGNER(test_an_agent_gives_up),
+      WITH_SIGNER(test_torture_of_an_issuance),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

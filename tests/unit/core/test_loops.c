@@ -29,18 +29,28 @@ static void put_job(world_t *w, const char *type, const char *status)
   slice_t id;
   cmd_t *c = cmd_new(w->a);
   must(job_add(c, w->a, w->now,
-               &(job_spec_t){.type = slice_str(type), .certificate = S("mc-1"), .target = slice_is(slice_str(type), "Deployment") ? S("tgt-a") : (slice_t){NULL, 0},
-                             .agent = S("agent-a"), .status = slice_str(status), .max_attempts = 3},
+               &(job_spec_t){.type = slice_str(type),
+                             .certificate = S("mc-1"),
+                             .target = slice_is(slice_str(type), "Deployment") ? S("tgt-a") : (slice_t){NULL, 0},
+                             .agent = S("agent-a"),
+                             .status = slice_str(status),
+                             .max_attempts = 3},
                &id),
        NULL);
   must(world_submit(w, c), NULL);
 }
 
-static bool job_is(world_t *w, const char *status) { return slice_is(world_text(w, "select status from jobs"), status); }
+static bool job_is(world_t *w, const char *status)
+{
+  return slice_is(world_text(w, "select status from jobs"), status);
+}
 
 static int64_t audits(world_t *w, const char *action)
 {
-  return world_number(w, arena_text(w->a, arena_printf(w->a, "select count(*) from audit_events where action = '%s' and actor_type = 'System'", action)));
+  return world_number(
+      w, arena_text(
+             w->a, arena_printf(w->a, "select count(*) from audit_events where action = '%s' and actor_type = 'System'",
+                                action)));
 }
 
 static void test_a_deployment_whose_holder_fell_silent_begins_again(void **state)
@@ -58,7 +68,9 @@ static void test_a_deployment_whose_holder_fell_silent_begins_again(void **state
   run(w, loop_jobs);
   assert_true(job_is(w, "Pending"));
   assert_int_equal(audits(w, "job_lease_expired"), 1);
-  assert_int_equal(world_number(w, "select count(*) from jobs where lease_holder is null and lease_until is null and attempts = 1"), 1);
+  assert_int_equal(
+      world_number(w, "select count(*) from jobs where lease_holder is null and lease_until is null and attempts = 1"),
+      1);
   run(w, loop_jobs);
   assert_int_equal(audits(w, "job_lease_expired"), 1);
 }
@@ -67,7 +79,8 @@ static void test_a_failed_job_waits_its_pause_and_begins_again_while_attempts_ar
 {
   world_t *w = *state;
   put_job(w, "Deployment", "Pending");
-  world_run(w, "jobs", "update jobs set status = 'Failed', attempts = 2, last_error = 'x', next_run_at = next_run_at + 60000000");
+  world_run(w, "jobs",
+            "update jobs set status = 'Failed', attempts = 2, last_error = 'x', next_run_at = next_run_at + 60000000");
   run(w, loop_retry);
   assert_true(job_is(w, "Failed"));
   w->now = us_add_s(w->now, 60);
@@ -126,8 +139,9 @@ static void test_an_agent_that_fell_silent_is_offline(void **state)
 
 static void expires_in(world_t *w, const char *status, int64_t s)
 {
-  world_run(w, "managed_certificates", arena_text(w->a, arena_printf(w->a, "update managed_certificates set status = '%s', expires_at = %lld", status,
-                                                                     (long long)us_add_s(w->now, s).us)));
+  world_run(w, "managed_certificates",
+            arena_text(w->a, arena_printf(w->a, "update managed_certificates set status = '%s', expires_at = %lld",
+                                          status, (long long)us_add_s(w->now, s).us)));
 }
 
 static bool certificate_is(world_t *w, const char *status)
@@ -158,7 +172,8 @@ static void test_expiry_touches_nothing_else(void **state)
     expires_in(w, others[i], -1);
     assert_true(certificate_is(w, others[i]));
   }
-  world_run(w, "managed_certificates", "update managed_certificates set status = 'Active', expires_at = -62135596800000000"); /* never issued */
+  world_run(w, "managed_certificates",
+            "update managed_certificates set status = 'Active', expires_at = -62135596800000000"); /* never issued */
   assert_true(certificate_is(w, "Active"));
   assert_int_equal(audits(w, "certificate_status_changed"), 0);
 }
@@ -183,7 +198,9 @@ static void test_a_clock_that_is_set_back_strands_no_job(void **state)
   run(w, loop_jobs);
   assert_true(job_is(w, "Pending"));
   assert_int_equal(audits(w, "job_lease_expired"), 1);
-  world_run(w, "jobs", "update jobs set status = 'Failed', next_run_at = next_run_at + 86400000000"); /* a pause of a day is meant so */
+  world_run(
+      w, "jobs",
+      "update jobs set status = 'Failed', next_run_at = next_run_at + 86400000000"); /* a pause of a day is meant so */
   run(w, loop_jobs);
   assert_int_equal(audits(w, "job_rescheduled"), 1);
 }
@@ -223,16 +240,16 @@ int main(void)
 {
 #define WITH_STORE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
   const struct CMUnitTest tests[] = {
-    WITH_STORE(test_a_deployment_whose_holder_fell_silent_begins_again),
-    WITH_STORE(test_a_failed_job_waits_its_pause_and_begins_again_while_attempts_are_left),
-    WITH_STORE(test_a_failed_issuance_begins_again_as_a_request_and_not_beside_a_younger_one),
-    WITH_STORE(test_a_request_that_nobody_sent_in_time_fails),
-    WITH_STORE(test_an_agent_that_fell_silent_is_offline),
-    WITH_STORE(test_active_becomes_expiring_and_expired),
-    WITH_STORE(test_expiry_touches_nothing_else),
-    WITH_STORE(test_a_clock_that_is_set_back_strands_no_job),
-    WITH_STORE(test_table_has_every_loop_with_the_interval_of_the_settings),
-    WITH_STORE(test_torture_of_a_sweep),
+      WITH_STORE(test_a_deployment_whose_holder_fell_silent_begins_again),
+      WITH_STORE(test_a_failed_job_waits_its_pause_and_begins_again_while_attempts_are_left),
+      WITH_STORE(test_a_failed_issuance_begins_again_as_a_request_and_not_beside_a_younger_one),
+      WITH_STORE(test_a_request_that_nobody_sent_in_time_fails),
+      WITH_STORE(test_an_agent_that_fell_silent_is_offline),
+      WITH_STORE(test_active_becomes_expiring_and_expired),
+      WITH_STORE(test_expiry_touches_nothing_else),
+      WITH_STORE(test_a_clock_that_is_set_back_strands_no_job),
+      WITH_STORE(test_table_has_every_loop_with_the_interval_of_the_settings),
+      WITH_STORE(test_torture_of_a_sweep),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

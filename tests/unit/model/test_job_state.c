@@ -1,4 +1,4 @@
-/* Which change of state of a job is allowed, written out a second time (spec/model.md 2.2, decisions: jobs and agents). */
+/* Which change of state of a job is allowed, written out a second time (spec/model.md 2.2). */
 #include "model/job_state.h"
 #include "model/resources.h"
 
@@ -10,11 +10,24 @@
 #include <cmocka.h>
 
 static const char *const edges[] = {
-  "Pending>Running",         "Pending>AwaitingCSR",     "Pending>Cancelled",        "Pending>Failed",
-  "AwaitingCSR>Completed",   "AwaitingCSR>Failed",      "AwaitingCSR>Cancelled",
-  "AwaitingApproval>Pending", "AwaitingApproval>AwaitingCSR", "AwaitingApproval>Failed", "AwaitingApproval>Cancelled",
-  "Running>Running",         "Running>Pending",         "Running>Completed",        "Running>Failed", "Running>Cancelled",
-  "Failed>Pending",          "Failed>AwaitingCSR",
+    "Pending>Running",
+    "Pending>AwaitingCSR",
+    "Pending>Cancelled",
+    "Pending>Failed",
+    "AwaitingCSR>Completed",
+    "AwaitingCSR>Failed",
+    "AwaitingCSR>Cancelled",
+    "AwaitingApproval>Pending",
+    "AwaitingApproval>AwaitingCSR",
+    "AwaitingApproval>Failed",
+    "AwaitingApproval>Cancelled",
+    "Running>Running",
+    "Running>Pending",
+    "Running>Completed",
+    "Running>Failed",
+    "Running>Cancelled",
+    "Failed>Pending",
+    "Failed>AwaitingCSR",
 };
 
 static bool listed(const char *from, const char *to)
@@ -68,7 +81,7 @@ static void test_texts_in_any_case_and_nothing_else(void **state)
 static void test_what_counts_as_under_way(void **state)
 {
   static const bool live[JOB_STATE_COUNT] = {
-    [JOB_PENDING] = true, [JOB_AWAITING_CSR] = true, [JOB_AWAITING_APPROVAL] = true, [JOB_RUNNING] = true};
+      [JOB_PENDING] = true, [JOB_AWAITING_CSR] = true, [JOB_AWAITING_APPROVAL] = true, [JOB_RUNNING] = true};
   (void)state;
   for (int i = 0; i < JOB_STATE_COUNT; i++) assert_int_equal(job_state_live((job_state_t)i), live[i]);
 }
@@ -76,10 +89,10 @@ static void test_what_counts_as_under_way(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_only_listed_changes_are_allowed),
-    cmocka_unit_test(test_names_and_states_are_the_same_list),
-    cmocka_unit_test(test_texts_in_any_case_and_nothing_else),
-    cmocka_unit_test(test_what_counts_as_under_way),
+      cmocka_unit_test(test_only_listed_changes_are_allowed),
+      cmocka_unit_test(test_names_and_states_are_the_same_list),
+      cmocka_unit_test(test_texts_in_any_case_and_nothing_else),
+      cmocka_unit_test(test_what_counts_as_under_way),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

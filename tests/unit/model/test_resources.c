@@ -7,8 +7,9 @@
 
 #include <stdio.h>
 
-static const resource_t *const every[] = {&res_team,   &res_owner,  &res_issuer,      &res_profile, &res_policy, &res_agent, &res_agent_retired,
-                                          &res_target, &res_certificate, &res_version, &res_job,     &res_audit};
+static const resource_t *const every[] = {&res_team,        &res_owner,   &res_issuer,        &res_profile,
+                                          &res_policy,      &res_agent,   &res_agent_retired, &res_target,
+                                          &res_certificate, &res_version, &res_job,           &res_audit};
 
 static int setup(void **state)
 {
@@ -24,8 +25,8 @@ static int teardown(void **state)
   return 0;
 }
 
-#define ASK(cond, r, f) \
-  do { \
+#define ASK(cond, r, f)                                                          \
+  do {                                                                           \
     if (!(cond)) fail_msg("%s.%s: %s", (r)->table, (f) ? (f)->name : "", #cond); \
   } while (0)
 
@@ -46,8 +47,9 @@ static bool is_table(const char *name)
 
 static void check_field(const resource_t *r, const field_t *f)
 {
-  static const size_t sizes[] = {[FT_TEXT] = sizeof(slice_t), [FT_ENUM] = sizeof(slice_t), [FT_INT] = sizeof(int64_t), [FT_BOOL] = sizeof(bool),
-                                 [FT_TIME] = sizeof(us_t), [FT_TEXTS] = sizeof(texts_t), [FT_JSON] = sizeof(slice_t)};
+  static const size_t sizes[] = {
+      [FT_TEXT] = sizeof(slice_t), [FT_ENUM] = sizeof(slice_t),  [FT_INT] = sizeof(int64_t), [FT_BOOL] = sizeof(bool),
+      [FT_TIME] = sizeof(us_t),    [FT_TEXTS] = sizeof(texts_t), [FT_JSON] = sizeof(slice_t)};
   ASK(f->offset + sizes[f->type] <= r->row_size, r, f);
   ASK(f->help && f->help[0], r, f);
   ASK(!(f->flags & FF_REQUIRED && f->flags & (FF_READONLY | FF_HIDDEN | FF_VIRTUAL)), r, f);
@@ -99,16 +101,22 @@ static void test_defaults_are_what_a_request_could_have_sent(void **state)
 
 /* --- rows with something in every field --- */
 
-static const char *const links[][2] = {{"team_id", "row-team"}, {"owner_id", "row-owner"}, {"issuer_id", "row-issuer"},
-                                       {"renewal_policy_id", "row-renewal_policy"}, {"certificate_profile_id", "row-profile"},
-                                       {"certificate_id", "row-certificate"}, {"target_id", "row-target"}, {"agent_id", "row-agent"}};
+static const char *const links[][2] = {{"team_id", "row-team"},
+                                       {"owner_id", "row-owner"},
+                                       {"issuer_id", "row-issuer"},
+                                       {"renewal_policy_id", "row-renewal_policy"},
+                                       {"certificate_profile_id", "row-profile"},
+                                       {"certificate_id", "row-certificate"},
+                                       {"target_id", "row-target"},
+                                       {"agent_id", "row-agent"}};
 
 static slice_t text_for(world_t *w, const resource_t *r, const field_t *f)
 {
   if (strcmp(f->name, "id") == 0) return arena_printf(w->a, "row-%s", r->name);
   for (size_t i = 0; i < COUNT_OF(links); i++)
     if (strcmp(f->name, links[i][0]) == 0) return slice_str(links[i][1]);
-  return arena_printf(w->a, "%.2s<%s> \"\xc3\xa9\"", r->name, f->name); /* what JSON must escape, and two bytes of one character */
+  return arena_printf(w->a, "%.2s<%s> \"\xc3\xa9\"", r->name,
+                      f->name); /* what JSON must escape, and two bytes of one character */
 }
 
 static void fill_field(world_t *w, const resource_t *r, const field_t *f, void *row)
@@ -196,7 +204,11 @@ static void test_one_field_wrong_names_that_field(void **state)
       uint64_t present = 0;
       void *row = arena_alloc(w->a, every[i]->row_size);
       if (f->flags & (FF_READONLY | FF_HIDDEN | FF_VIRTUAL)) continue;
-      must(json_parse_object(w->a, arena_printf(w->a, "{\"%s\":%s}", f->name, f->type == FT_BOOL || f->type == FT_JSON ? "3" : "true"), &doc, &e), &e);
+      must(json_parse_object(
+               w->a,
+               arena_printf(w->a, "{\"%s\":%s}", f->name, f->type == FT_BOOL || f->type == FT_JSON ? "3" : "true"),
+               &doc, &e),
+           &e);
       ASK(rc_is(json_row_read(every[i], w->a, doc.root, row, &present, &e), RC_INVALID), every[i], f);
       ASK(e.field && strcmp(e.field, f->name) == 0, every[i], f);
     }
@@ -279,19 +291,20 @@ static void test_catalogue_is_what_the_store_was_seeded_with(void **state)
   assert_int_equal(world_number(w, "select count(*) from permissions"), PERMISSION_COUNT);
   assert_int_equal(permission_find(S("cert.rea")), -1);
   assert_int_equal(permission_find(S("")), -1);
-  assert_int_equal(world_number(w, "select count(*) from role_permissions where role_id = 'r-admin'"), PERMISSION_COUNT);
+  assert_int_equal(world_number(w, "select count(*) from role_permissions where role_id = 'r-admin'"),
+                   PERMISSION_COUNT);
 }
 
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_tables_are_consistent),
-    cmocka_unit_test(test_defaults_are_what_a_request_could_have_sent),
-    cmocka_unit_test(test_every_field_goes_through_json),
-    cmocka_unit_test(test_one_field_wrong_names_that_field),
-    cmocka_unit_test(test_every_field_goes_through_the_store),
-    cmocka_unit_test(test_every_list_filters_and_sorts),
-    cmocka_unit_test(test_catalogue_is_what_the_store_was_seeded_with),
+      cmocka_unit_test(test_tables_are_consistent),
+      cmocka_unit_test(test_defaults_are_what_a_request_could_have_sent),
+      cmocka_unit_test(test_every_field_goes_through_json),
+      cmocka_unit_test(test_one_field_wrong_names_that_field),
+      cmocka_unit_test(test_every_field_goes_through_the_store),
+      cmocka_unit_test(test_every_list_filters_and_sorts),
+      cmocka_unit_test(test_catalogue_is_what_the_store_was_seeded_with),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -27,9 +27,15 @@ void world_open(world_t *w)
 {
   err_t e = {0};
   /* Memory-backed where there is one: the tests commit thousands of times. */
-  *w = (world_t){.dir = "/dev/shm/certctl-world-XXXXXX", .now = {INT64_C(1790000000) * US_PER_S}, .folder = DIR_CLOSED, .signer_fd = -1};
+  *w = (world_t){.dir = "/dev/shm/certctl-world-XXXXXX",
+                 .now = {INT64_C(1790000000) * US_PER_S},
+                 .folder = DIR_CLOSED,
+                 .signer_fd = -1};
   if (!mkdtemp(w->dir)) {
-    *w = (world_t){.dir = "/tmp/certctl-world-XXXXXX", .now = {INT64_C(1790000000) * US_PER_S}, .folder = DIR_CLOSED, .signer_fd = -1};
+    *w = (world_t){.dir = "/tmp/certctl-world-XXXXXX",
+                   .now = {INT64_C(1790000000) * US_PER_S},
+                   .folder = DIR_CLOSED,
+                   .signer_fd = -1};
     assert_non_null(mkdtemp(w->dir));
   }
   (void)snprintf(w->url, sizeof w->url, "sqlite:%s/t.db", w->dir);
@@ -37,12 +43,19 @@ void world_open(world_t *w)
   w->a = arena_new(256 * 1024 * 1024);
   assert_non_null(w->a);
   w->time = (timesrc_t){wall, mono, w};
-  w->conf = (conf_t){.state_dir = slice_str(w->dir), .auth_type = S("api-key"), .max_body_size = 1024 * 1024,
-                     .job_awaiting_csr_timeout_us = 86400 * US_PER_S, .scheduler_agent_health_check_interval_us = 120 * US_PER_S,
-                     .scheduler_job_processor_interval_us = 30 * US_PER_S, .scheduler_retry_interval_us = 300 * US_PER_S,
-                     .job_timeout_interval_us = 600 * US_PER_S, .sandbox = S("off")};
+  w->conf = (conf_t){.state_dir = slice_str(w->dir),
+                     .auth_type = S("api-key"),
+                     .max_body_size = 1024 * 1024,
+                     .job_awaiting_csr_timeout_us = 86400 * US_PER_S,
+                     .scheduler_agent_health_check_interval_us = 120 * US_PER_S,
+                     .scheduler_job_processor_interval_us = 30 * US_PER_S,
+                     .scheduler_retry_interval_us = 300 * US_PER_S,
+                     .job_timeout_interval_us = 600 * US_PER_S,
+                     .sandbox = S("off")};
   w->core = (core_t){.time = &w->time, .rng = &rng_system, .conf = &w->conf};
-  must(db_open(&(db_options_t){.url = slice_str(w->url), .max_conns = 8, .time = &w->time, .demo_seed = true}, &w->core.db, &e), &e);
+  must(db_open(&(db_options_t){.url = slice_str(w->url), .max_conns = 8, .time = &w->time, .demo_seed = true},
+               &w->core.db, &e),
+       &e);
 }
 
 static void *serve(void *self)
@@ -58,8 +71,12 @@ void world_signer(world_t *w)
   err_t e = {0};
   int ends[2];
   must(dir_private(w->signer_dir, &w->folder, &e), &e);
-  const signer_setup_t setup = {.dir = &w->folder, .passphrase = S("correct horse"), .issuer = S("iss-local"), .common_name = S("CertCtl Local CA"),
-                                .time = &w->time, .rng = &rng_system};
+  const signer_setup_t setup = {.dir = &w->folder,
+                                .passphrase = S("correct horse"),
+                                .issuer = S("iss-local"),
+                                .common_name = S("CertCtl Local CA"),
+                                .time = &w->time,
+                                .rng = &rng_system};
   must(signer_open(&setup, &w->signer, &e), &e);
   must(channel_stream(ends, &e), &e);
   w->signer_fd = ends[1];
@@ -157,15 +174,29 @@ void world_agent(world_t *w, const char *id, const char *key)
 {
   char hash[65];
   sha256_hex(slice_str(key), hash);
-  agent_t g = {.id = slice_str(id), .name = slice_str(id), .hostname = S("host.test"), .status = S("Online"),
-               .api_key_hash = arena_dup(w->a, slice_of(hash, 64)), .last_heartbeat_at = w->now, .registered_at = w->now, .retired_at = US_NEVER};
+  agent_t g = {.id = slice_str(id),
+               .name = slice_str(id),
+               .hostname = S("host.test"),
+               .status = S("Online"),
+               .api_key_hash = arena_dup(w->a, slice_of(hash, 64)),
+               .last_heartbeat_at = w->now,
+               .registered_at = w->now,
+               .retired_at = US_NEVER};
   world_put(w, &res_agent, &g);
 }
 
 void world_target(world_t *w, const char *id, const char *agent)
 {
-  target_t t = {.id = slice_str(id), .name = slice_str(id), .type = S("NGINX"), .agent_id = slice_str(agent), .config = S("{}"), .source = S("database"),
-                .enabled = true, .retired_at = US_NEVER, .created_at = w->now, .updated_at = w->now};
+  target_t t = {.id = slice_str(id),
+                .name = slice_str(id),
+                .type = S("NGINX"),
+                .agent_id = slice_str(agent),
+                .config = S("{}"),
+                .source = S("database"),
+                .enabled = true,
+                .retired_at = US_NEVER,
+                .created_at = w->now,
+                .updated_at = w->now};
   world_put(w, &res_target, &t);
 }
 
@@ -173,8 +204,20 @@ certificate_t world_certificate(world_t *w, const char *id, const char *name)
 {
   slice_t *san = ARENA_ARRAY(w->a, slice_t, 1);
   san[0] = slice_str(name);
-  return (certificate_t){.id = slice_str(id), .name = slice_str(id), .common_name = slice_str(name), .sans = {san, 1}, .environment = S("test"),
-                         .owner_id = S("o-alice"), .team_id = S("t-platform"), .issuer_id = S("iss-local"), .renewal_policy_id = S("rp-standard"),
-                         .status = S("Pending"), .tags = S("{}"), .expires_at = US_NEVER, .last_renewal_at = US_NEVER, .last_deployment_at = US_NEVER,
-                         .created_at = w->now, .updated_at = w->now};
+  return (certificate_t){.id = slice_str(id),
+                         .name = slice_str(id),
+                         .common_name = slice_str(name),
+                         .sans = {san, 1},
+                         .environment = S("test"),
+                         .owner_id = S("o-alice"),
+                         .team_id = S("t-platform"),
+                         .issuer_id = S("iss-local"),
+                         .renewal_policy_id = S("rp-standard"),
+                         .status = S("Pending"),
+                         .tags = S("{}"),
+                         .expires_at = US_NEVER,
+                         .last_renewal_at = US_NEVER,
+                         .last_deployment_at = US_NEVER,
+                         .created_at = w->now,
+                         .updated_at = w->now};
 }

@@ -27,7 +27,7 @@
 typedef struct world {
   char dir[64], signer_dir[96], url[96];
   arena_t *a;
-  us_t now;        /* the wall clock of everything in this world */
+  us_t now; /* the wall clock of everything in this world */
   timesrc_t time;
   conf_t conf;
   core_t core;

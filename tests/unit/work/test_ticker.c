@@ -72,7 +72,11 @@ static ticker_t *start(world_t *w)
 {
   ticker_t *t = NULL;
   err_t e = {0};
-  must(ticker_start(&(ticker_options_t){.db = w->core.db, .time = &w->time, .rng = &rng_system, .loops = loops, .nloops = COUNT_OF(loops)}, &t, &e), &e);
+  must(ticker_start(
+           &(ticker_options_t){
+               .db = w->core.db, .time = &w->time, .rng = &rng_system, .loops = loops, .nloops = COUNT_OF(loops)},
+           &t, &e),
+       &e);
   return t;
 }
 
@@ -156,11 +160,11 @@ static void test_clock_set_back(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_draw_stays_in_its_envelope_and_does_not_drift),
-    cmocka_unit_test(test_short_intervals_keep_the_envelope),
-    cmocka_unit_test_setup_teardown(test_two_servers_run_a_loop_once, setup, teardown),
-    cmocka_unit_test_setup_teardown(test_lease_of_a_dead_server, setup, teardown),
-    cmocka_unit_test_setup_teardown(test_clock_set_back, setup, teardown),
+      cmocka_unit_test(test_draw_stays_in_its_envelope_and_does_not_drift),
+      cmocka_unit_test(test_short_intervals_keep_the_envelope),
+      cmocka_unit_test_setup_teardown(test_two_servers_run_a_loop_once, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_lease_of_a_dead_server, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_clock_set_back, setup, teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
