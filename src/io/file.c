@@ -3,7 +3,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/random.h"
-#include "io/sys_int.h"
+#include "io/file_int.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,8 +19,8 @@ _Static_assert(LIM_NAME > NAME_MAX, "a component must fit");
 
 enum { PATH_TEXT = LIM_PATH + LIM_NAME };
 
-/* Failure `err` of a step on dir/name; name may be NULL. The tail of a long path says more than its head. */
-static rc_t fail(err_t *e, int err, const char *reason, const char *dir, const char *name)
+/* The tail of a long path says more than its head. */
+rc_t file_fail(err_t *e, int err, const char *reason, const char *dir, const char *name)
 {
   char text[PATH_TEXT];
   int n = snprintf(text, sizeof text, "%s%s%s", dir, name ? "/" : "", name ? name : "");
@@ -30,9 +30,9 @@ static rc_t fail(err_t *e, int err, const char *reason, const char *dir, const c
   return err_quote(e, sys_class(err), reason, NULL, strerrordesc_np(err), slice_of(text + cut, len - cut));
 }
 
-static rc_t refuse(err_t *e, int32_t code, const char *reason, const char *text, const char *dir, const char *name)
+rc_t file_refuse(err_t *e, int32_t code, const char *reason, const char *text, const char *dir, const char *name)
 {
-  rc_t r = fail(e, EINVAL, reason, dir, name);
+  rc_t r = file_fail(e, EINVAL, reason, dir, name);
   if (e) {
     e->code = code;
     e->text = text;
@@ -51,8 +51,7 @@ void file_fail_after(long n, bool and_all_later)
   faults_stay = and_all_later;
 }
 
-/* True when this change is the one to fail. */
-static bool fault(void)
+bool file_fault(void)
 {
   if (faults_after < 0) return false;
   if (faults_after > 0) {
@@ -69,19 +68,19 @@ bool file_is_failing(void)
   return faults_after == 0 && faults_stay;
 }
 
-static rc_t check_name(const char *name, const char *dir, err_t *e)
+rc_t file_name_check(const char *name, const char *dir, err_t *e)
 {
   size_t n = strlen(name);
   if (n == 0 || n >= LIM_NAME || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-    return refuse(e, RC_INVALID, "file_name", "is not a file name", dir, name);
+    return file_refuse(e, RC_INVALID, "file_name", "is not a file name", dir, name);
   return rc(RC_OK);
 }
 
-static rc_t keep_path(char out[LIM_PATH], const char *dir, const char *name, err_t *e)
+rc_t file_path_keep(char out[LIM_PATH], const char *dir, const char *name, err_t *e)
 {
   int n = snprintf(out, LIM_PATH, "%s%s%s", dir, name ? "/" : "", name ? name : "");
   if (n < 0 || n >= LIM_PATH)
-    return refuse(e, RC_FULL, "file_path", "path is too long", dir, name);
+    return file_refuse(e, RC_FULL, "file_path", "path is too long", dir, name);
   return rc(RC_OK);
 }
 
@@ -90,9 +89,9 @@ static rc_t keep_path(char out[LIM_PATH], const char *dir, const char *name, err
 rc_t dir_open(const char *path, dir_t *ret, err_t *e)
 {
   dir_t d = DIR_CLOSED;
-  TRY(keep_path(d.path, path, NULL, e));
+  TRY(file_path_keep(d.path, path, NULL, e));
   d.fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (d.fd < 0) return fail(e, errno, "file_open", path, NULL);
+  if (d.fd < 0) return file_fail(e, errno, "file_open", path, NULL);
   *ret = d;
   return rc(RC_OK);
 }
@@ -104,7 +103,7 @@ void dir_close(dir_t *d)
 
 rc_t dir_sync(const dir_t *d, err_t *e)
 {
-  if (fault() || fsync(d->fd) != 0) return fail(e, errno, "file_sync", d->path, NULL);
+  if (file_fault() || fsync(d->fd) != 0) return file_fail(e, errno, "file_sync", d->path, NULL);
   return rc(RC_OK);
 }
 
@@ -120,18 +119,18 @@ rc_t dir_lock_try(const dir_t *d, err_t *e)
   do r = flock(d->fd, LOCK_EX | LOCK_NB);
   while (r != 0 && errno == EINTR);
   if (r == 0 || errno != EWOULDBLOCK) return rc(RC_OK);
-  return refuse(e, RC_AGAIN, "file_locked", "is in use by another process", d->path, NULL);
+  return file_refuse(e, RC_AGAIN, "file_locked", "is in use by another process", d->path, NULL);
 }
 
 /* Ours, and for us alone. */
 static rc_t tighten(const dir_t *d, err_t *e)
 {
   struct stat st;
-  if (fstat(d->fd, &st) != 0) return fail(e, errno, "file_stat", d->path, NULL);
+  if (fstat(d->fd, &st) != 0) return file_fail(e, errno, "file_stat", d->path, NULL);
   if (st.st_uid != geteuid())
-    return refuse(e, RC_DENIED, "file_owner", "must belong to the user that runs this program", d->path, NULL);
+    return file_refuse(e, RC_DENIED, "file_owner", "must belong to the user that runs this program", d->path, NULL);
   if ((st.st_mode & 07777) == 0700) return rc(RC_OK);
-  if (fchmod(d->fd, 0700) != 0) return fail(e, errno, "file_chmod", d->path, NULL);
+  if (fchmod(d->fd, 0700) != 0) return file_fail(e, errno, "file_chmod", d->path, NULL);
   return rc(RC_OK);
 }
 
@@ -146,9 +145,9 @@ static rc_t make_parents(const char *path, err_t *e)
     part[i] = '\0';
     if (mkdir(part, 0755) == 0) {
       /* mkdir obeys the mask; a parent must stay open to enter for its other users. */
-      if (chmod(part, 0755) != 0) return fail(e, errno, "file_chmod", part, NULL);
+      if (chmod(part, 0755) != 0) return file_fail(e, errno, "file_chmod", part, NULL);
     } else if (errno != EEXIST) {
-      return fail(e, errno, "file_mkdir", part, NULL);
+      return file_fail(e, errno, "file_mkdir", part, NULL);
     }
   }
   return rc(RC_OK);
@@ -158,14 +157,14 @@ rc_t dir_private(const char *path, dir_t *ret, err_t *e)
 {
   size_t n = strlen(path);
   if (n == 0 || strcmp(path, ".") == 0 || strspn(path, "/") == n)
-    return refuse(e, RC_INVALID, "file_path", "is not a folder that can be made private", path, NULL);
-  if (n >= LIM_PATH) return refuse(e, RC_FULL, "file_path", "path is too long", path, NULL);
+    return file_refuse(e, RC_INVALID, "file_path", "is not a folder that can be made private", path, NULL);
+  if (n >= LIM_PATH) return file_refuse(e, RC_FULL, "file_path", "path is too long", path, NULL);
 
   dir_t d = DIR_CLOSED;
   rc_t r = dir_open(path, &d, e);
   if (rc_is(r, RC_NOTFOUND)) {
     TRY(make_parents(path, e));
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) return fail(e, errno, "file_mkdir", path, NULL);
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) return file_fail(e, errno, "file_mkdir", path, NULL);
     r = dir_open(path, &d, e);
   }
   TRY(r);
@@ -182,15 +181,15 @@ rc_t dir_private(const char *path, dir_t *ret, err_t *e)
 rc_t dir_private_at(const dir_t *d, const char *name, dir_t *ret, err_t *e)
 {
   dir_t sub = DIR_CLOSED;
-  TRY(check_name(name, d->path, e));
-  TRY(keep_path(sub.path, d->path, name, e));
+  TRY(file_name_check(name, d->path, e));
+  TRY(file_path_keep(sub.path, d->path, name, e));
   if (mkdirat(d->fd, name, 0700) == 0) {
-    if (fsync(d->fd) != 0) return fail(e, errno, "file_sync", d->path, NULL);
+    if (fsync(d->fd) != 0) return file_fail(e, errno, "file_sync", d->path, NULL);
   } else if (errno != EEXIST) {
-    return fail(e, errno, "file_mkdir", d->path, name);
+    return file_fail(e, errno, "file_mkdir", d->path, name);
   }
   sub.fd = openat(d->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (sub.fd < 0) return fail(e, errno, "file_open", d->path, name);
+  if (sub.fd < 0) return file_fail(e, errno, "file_open", d->path, name);
   rc_t r = tighten(&sub, e);
   if (!rc_ok(r)) {
     dir_close(&sub);
@@ -208,14 +207,14 @@ rc_t dir_each(const dir_t *d, rc_t (*each)(void *self, const char *name), void *
   if (!s) {
     int err = errno;
     sys_close(&fd);
-    return fail(e, err, "file_list", d->path, NULL);
+    return file_fail(e, err, "file_list", d->path, NULL);
   }
   rc_t r = rc(RC_OK);
   for (;;) {
     errno = 0;
     const struct dirent *x = readdir(s);
     if (!x) {
-      if (errno != 0) r = fail(e, errno, "file_list", d->path, NULL);
+      if (errno != 0) r = file_fail(e, errno, "file_list", d->path, NULL);
       break;
     }
     if (strcmp(x->d_name, ".") == 0 || strcmp(x->d_name, "..") == 0) continue;
@@ -235,10 +234,10 @@ rc_t dir_of(slice_t path, dir_t *ret_dir, char ret_name[LIM_NAME], err_t *e)
   text[path.n] = '\0';
   char *slash = strrchr(text, '/');
   const char *name = slash + 1;
-  TRY(check_name(name, slash == text ? "" : "…", e));
+  TRY(file_name_check(name, slash == text ? "" : "…", e));
   *slash = '\0';
   if (strlen(slash == text ? "/" : text) >= LIM_PATH)
-    return refuse(e, RC_FULL, "file_path", "path is too long", text, NULL);
+    return file_refuse(e, RC_FULL, "file_path", "path is too long", text, NULL);
   TRY(dir_open(slash == text ? "/" : text, ret_dir, e));
   memcpy(ret_name, name, strlen(name) + 1);
   return rc(RC_OK);
@@ -254,8 +253,8 @@ static us_t us_of(struct timespec t)
 rc_t file_info(const dir_t *d, const char *name, file_info_t *ret, err_t *e)
 {
   struct stat st;
-  TRY(check_name(name, d->path, e));
-  if (fstatat(d->fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) return fail(e, errno, "file_stat", d->path, name);
+  TRY(file_name_check(name, d->path, e));
+  if (fstatat(d->fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) return file_fail(e, errno, "file_stat", d->path, name);
   *ret = (file_info_t){
     .kind = S_ISREG(st.st_mode)   ? FILE_REGULAR
             : S_ISDIR(st.st_mode) ? FILE_DIRECTORY
@@ -279,12 +278,12 @@ static rc_t open_regular(int dirfd, const char *name, int follow, size_t cap, co
   const char *base = dir ? dir : name;
   struct stat st;
   FD_SCOPED int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | follow);
-  if (fd < 0 && errno == ELOOP) return refuse(e, RC_INVALID, "file_kind", "is a symbolic link", base, shown);
-  if (fd < 0) return fail(e, errno, "file_open", base, shown);
-  if (fstat(fd, &st) != 0) return fail(e, errno, "file_stat", base, shown);
-  if (!S_ISREG(st.st_mode)) return refuse(e, RC_INVALID, "file_kind", "is not a regular file", base, shown);
+  if (fd < 0 && errno == ELOOP) return file_refuse(e, RC_INVALID, "file_kind", "is a symbolic link", base, shown);
+  if (fd < 0) return file_fail(e, errno, "file_open", base, shown);
+  if (fstat(fd, &st) != 0) return file_fail(e, errno, "file_stat", base, shown);
+  if (!S_ISREG(st.st_mode)) return file_refuse(e, RC_INVALID, "file_kind", "is not a regular file", base, shown);
   if (st.st_size < 0 || (uint64_t)st.st_size > cap) {
-    rc_t r = refuse(e, RC_FULL, "file_size", "is larger than {limit} bytes", base, shown);
+    rc_t r = file_refuse(e, RC_FULL, "file_size", "is larger than {limit} bytes", base, shown);
     if (e) e->limit = (int64_t)cap;
     return r;
   }
@@ -320,7 +319,7 @@ static rc_t read_into(int dirfd, const char *name, int follow, size_t cap, const
   if (got < 0) {
     int err = errno;
     out->n = before;
-    return fail(e, err, "file_read", dir ? dir : name, dir ? name : NULL);
+    return file_fail(e, err, "file_read", dir ? dir : name, dir ? name : NULL);
   }
   out->n = before + (size_t)got;
   return rc(RC_OK);
@@ -328,7 +327,7 @@ static rc_t read_into(int dirfd, const char *name, int follow, size_t cap, const
 
 rc_t file_read(const dir_t *d, const char *name, size_t cap, buf_t *out, err_t *e)
 {
-  TRY(check_name(name, d->path, e));
+  TRY(file_name_check(name, d->path, e));
   return read_into(d->fd, name, O_NOFOLLOW, cap, d->path, out, e);
 }
 
@@ -342,11 +341,11 @@ rc_t file_read_secret(const dir_t *d, const char *name, size_t cap, secret_t *re
   FD_SCOPED int fd = -1;
   SECRET_SCOPED secret_t s = {0};
   size_t n = 0;
-  TRY(check_name(name, d->path, e));
+  TRY(file_name_check(name, d->path, e));
   TRY(open_regular(d->fd, name, O_NOFOLLOW, cap, d->path, &fd, &n, e));
   if (!rc_ok(secret_alloc(&s, n ? n : 1))) return err_set(e, RC_NOMEM, "file_read", NULL, "no locked memory");
   ssize_t got = read_all(fd, s.p, n);
-  if (got < 0) return fail(e, errno, "file_read", d->path, name);
+  if (got < 0) return file_fail(e, errno, "file_read", d->path, name);
   s.n = (size_t)got;
   *ret = s;
   s = (secret_t){0};
@@ -376,15 +375,15 @@ static int give(int fd, file_attr_t attr)
 
 rc_t file_create(const dir_t *d, const char *name, slice_t bytes, file_attr_t attr, err_t *e)
 {
-  TRY(check_name(name, d->path, e));
-  if (fault()) return fail(e, errno, "file_create", d->path, name);
+  TRY(file_name_check(name, d->path, e));
+  if (file_fault()) return file_fail(e, errno, "file_create", d->path, name);
   FD_SCOPED int fd = openat(d->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-  if (fd < 0) return fail(e, errno, "file_create", d->path, name);
+  if (fd < 0) return file_fail(e, errno, "file_create", d->path, name);
 
-  const char *step = fault() || write_all(fd, bytes) != 0 ? "file_write"
+  const char *step = file_fault() || write_all(fd, bytes) != 0 ? "file_write"
                      : give(fd, attr) != 0                ? "file_chown"
                      : fchmod(fd, attr.mode) != 0         ? "file_chmod"
-                     : fault() || fsync(fd) != 0          ? "file_sync"
+                     : file_fault() || fsync(fd) != 0          ? "file_sync"
                                                           : NULL;
   int err = errno;
   int closing = close(fd);
@@ -394,8 +393,8 @@ rc_t file_create(const dir_t *d, const char *name, slice_t bytes, file_attr_t at
     err = errno;
   }
   if (!step) return rc(RC_OK);
-  rc_t r = fail(e, err, step, d->path, name);
-  if (!fault()) unlinkat(d->fd, name, 0);
+  rc_t r = file_fail(e, err, step, d->path, name);
+  if (!file_fault()) unlinkat(d->fd, name, 0);
   return r;
 }
 
@@ -405,16 +404,16 @@ static rc_t temp_name(const dir_t *d, const char *name, char out[LIM_NAME], err_
   uint64_t x;
   rng_fill(&rng_system, &x, sizeof x);
   int n = snprintf(out, LIM_NAME, ".%.200s.%016llx.tmp", name, (unsigned long long)x);
-  if (n < 0 || n >= LIM_NAME) return refuse(e, RC_FULL, "file_name", "name is too long", d->path, name);
+  if (n < 0 || n >= LIM_NAME) return file_refuse(e, RC_FULL, "file_name", "name is too long", d->path, name);
   return rc(RC_OK);
 }
 
 static rc_t publish(const dir_t *d, const char *temp, const char *name, err_t *e)
 {
-  if (fault() || renameat(d->fd, temp, d->fd, name) != 0) {
+  if (file_fault() || renameat(d->fd, temp, d->fd, name) != 0) {
     int err = errno;
-    if (!fault()) unlinkat(d->fd, temp, 0);
-    return fail(e, err, "file_rename", d->path, name);
+    if (!file_fault()) unlinkat(d->fd, temp, 0);
+    return file_fail(e, err, "file_rename", d->path, name);
   }
   return dir_sync(d, e);
 }
@@ -422,7 +421,7 @@ static rc_t publish(const dir_t *d, const char *temp, const char *name, err_t *e
 rc_t file_write(const dir_t *d, const char *name, slice_t bytes, file_attr_t attr, err_t *e)
 {
   char temp[LIM_NAME];
-  TRY(check_name(name, d->path, e));
+  TRY(file_name_check(name, d->path, e));
   TRY(temp_name(d, name, temp, e));
   TRY(file_create(d, temp, bytes, attr, e));
   return publish(d, temp, name, e);
@@ -430,10 +429,10 @@ rc_t file_write(const dir_t *d, const char *name, slice_t bytes, file_attr_t att
 
 rc_t file_rename(const dir_t *from, const char *old_name, const dir_t *to, const char *new_name, err_t *e)
 {
-  TRY(check_name(old_name, from->path, e));
-  TRY(check_name(new_name, to->path, e));
-  if (fault() || renameat(from->fd, old_name, to->fd, new_name) != 0)
-    return fail(e, errno, "file_rename", to->path, new_name);
+  TRY(file_name_check(old_name, from->path, e));
+  TRY(file_name_check(new_name, to->path, e));
+  if (file_fault() || renameat(from->fd, old_name, to->fd, new_name) != 0)
+    return file_fail(e, errno, "file_rename", to->path, new_name);
   return rc(RC_OK);
 }
 
@@ -448,31 +447,31 @@ static rc_t copy(const dir_t *d, const char *name, const char *new_name, err_t *
 
 rc_t file_keep(const dir_t *d, const char *name, const char *new_name, err_t *e)
 {
-  TRY(check_name(name, d->path, e));
-  TRY(check_name(new_name, d->path, e));
-  if (fault()) return fail(e, errno, "file_link", d->path, new_name);
+  TRY(file_name_check(name, d->path, e));
+  TRY(file_name_check(new_name, d->path, e));
+  if (file_fault()) return file_fail(e, errno, "file_link", d->path, new_name);
   if (linkat(d->fd, name, d->fd, new_name, 0) == 0) return rc(RC_OK);
   if (errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK || errno == ENOSYS) return copy(d, name, new_name, e);
-  return fail(e, errno, "file_link", d->path, new_name);
+  return file_fail(e, errno, "file_link", d->path, new_name);
 }
 
 rc_t file_point(const dir_t *d, const char *name, const char *target, err_t *e)
 {
   char temp[LIM_NAME];
-  TRY(check_name(name, d->path, e));
+  TRY(file_name_check(name, d->path, e));
   TRY(temp_name(d, name, temp, e));
-  if (fault() || symlinkat(target, d->fd, temp) != 0) return fail(e, errno, "file_link", d->path, name);
+  if (file_fault() || symlinkat(target, d->fd, temp) != 0) return file_fail(e, errno, "file_link", d->path, name);
   return publish(d, temp, name, e);
 }
 
 rc_t file_pointee(const dir_t *d, const char *name, char *ret, size_t cap, err_t *e)
 {
   char text[PATH_TEXT];
-  TRY(check_name(name, d->path, e));
+  TRY(file_name_check(name, d->path, e));
   ssize_t n = readlinkat(d->fd, name, text, sizeof text);
-  if (n < 0 && errno == EINVAL) return refuse(e, RC_INVALID, "file_kind", "is not a symbolic link", d->path, name);
-  if (n < 0) return fail(e, errno, "file_link", d->path, name);
-  if ((size_t)n >= cap) return refuse(e, RC_FULL, "file_link", "points at too long a name", d->path, name);
+  if (n < 0 && errno == EINVAL) return file_refuse(e, RC_INVALID, "file_kind", "is not a symbolic link", d->path, name);
+  if (n < 0) return file_fail(e, errno, "file_link", d->path, name);
+  if ((size_t)n >= cap) return file_refuse(e, RC_FULL, "file_link", "points at too long a name", d->path, name);
   memcpy(ret, text, (size_t)n);
   ret[n] = '\0';
   return rc(RC_OK);
@@ -480,100 +479,9 @@ rc_t file_pointee(const dir_t *d, const char *name, char *ret, size_t cap, err_t
 
 rc_t file_remove(const dir_t *d, const char *name, err_t *e)
 {
-  TRY(check_name(name, d->path, e));
-  if (fault() || unlinkat(d->fd, name, 0) != 0) return fail(e, errno, "file_remove", d->path, name);
+  TRY(file_name_check(name, d->path, e));
+  if (file_fault() || unlinkat(d->fd, name, 0) != 0) return file_fail(e, errno, "file_remove", d->path, name);
   return rc(RC_OK);
-}
-
-/* --- growing files --- */
-
-/* *f gets descriptor, size and path; a file that is locked or no regular one is refused and closed. */
-static rc_t open_log(const dir_t *d, const char *name, int flags, bool lock, log_file_t *ret, err_t *e)
-{
-  log_file_t f = {.fd = -1};
-  struct stat st;
-  TRY(check_name(name, d->path, e));
-  TRY(keep_path(f.path, d->path, name, e));
-  FD_SCOPED int fd = openat(d->fd, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
-  if (fd < 0) return fail(e, errno, "file_open", f.path, NULL);
-  if (fstat(fd, &st) != 0) return fail(e, errno, "file_stat", f.path, NULL);
-  if (!S_ISREG(st.st_mode)) return refuse(e, RC_INVALID, "file_kind", "is not a regular file", f.path, NULL);
-  if (lock && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-    return refuse(e, RC_AGAIN, "file_locked", "is in use by another process", f.path, NULL);
-  f.size = (uint64_t)st.st_size;
-  f.fd = fd;
-  fd = -1;
-  *ret = f;
-  return rc(RC_OK);
-}
-
-rc_t log_file_open(const dir_t *d, const char *name, log_file_t *ret, err_t *e)
-{
-  log_file_t f;
-  TRY(open_log(d, name, O_RDWR | O_CREAT, true, &f, e));
-  rc_t r = dir_sync(d, e);
-  if (rc_ok(r)) *ret = f;
-  else sys_close(&f.fd);
-  return r;
-}
-
-rc_t log_file_view(const dir_t *d, const char *name, log_file_t *ret, err_t *e)
-{
-  return open_log(d, name, O_RDONLY, false, ret, e);
-}
-
-rc_t log_file_append(log_file_t *f, slice_t bytes, err_t *e)
-{
-  uint64_t at = f->size;
-  slice_t rest = bytes;
-  while (rest.n > 0) {
-    ssize_t k = fault() ? -1 : pwrite(f->fd, rest.p, rest.n, (off_t)at);
-    if (k < 0 && errno == EINTR) continue;
-    if (k < 0) {
-      int err = errno;
-      rc_t r = fail(e, err, "file_write", f->path, NULL);
-      /* Best effort: a torn tail is what readers tolerate anyway, and the next append overwrites it. */
-      if (ftruncate(f->fd, (off_t)f->size) != 0) return r;
-      return r;
-    }
-    at += (uint64_t)k;
-    rest = slice_sub(rest, (size_t)k, rest.n);
-  }
-  f->size = at;
-  return rc(RC_OK);
-}
-
-rc_t log_file_sync(log_file_t *f, err_t *e)
-{
-  if (fault() || fdatasync(f->fd) != 0) return fail(e, errno, "file_sync", f->path, NULL);
-  return rc(RC_OK);
-}
-
-rc_t log_file_read(const log_file_t *f, uint64_t offset, void *out, size_t n, size_t *ret_n, err_t *e)
-{
-  size_t got = 0;
-  while (got < n) {
-    ssize_t k = pread(f->fd, (uint8_t *)out + got, n - got, (off_t)(offset + got));
-    if (k < 0 && errno == EINTR) continue;
-    if (k < 0) return fail(e, errno, "file_read", f->path, NULL);
-    if (k == 0) break;
-    got += (size_t)k;
-  }
-  *ret_n = got;
-  return rc(RC_OK);
-}
-
-rc_t log_file_cut(log_file_t *f, uint64_t size, err_t *e)
-{
-  if (size > f->size) return refuse(e, RC_INVALID, "file_cut", "cannot grow by cutting", f->path, NULL);
-  if (fault() || ftruncate(f->fd, (off_t)size) != 0) return fail(e, errno, "file_cut", f->path, NULL);
-  f->size = size;
-  return rc(RC_OK);
-}
-
-void log_file_close(log_file_t *f)
-{
-  sys_close(&f->fd);
 }
 
 /* The leak checker traces its own process, which one that is not dumpable refuses. */

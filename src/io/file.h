@@ -121,29 +121,6 @@ MUST rc_t file_pointee(const dir_t *d, const char *name, char *ret, size_t cap, 
 MUST rc_t file_remove(const dir_t *d, const char *name, err_t *e);
 
 /*
- * A file that only grows. Appends may be torn by a crash: the reader of the
- * format must tolerate a torn tail and cut it with log_file_cut.
- */
-typedef struct log_file {
-  int fd;
-  uint64_t size;
-  char path[LIM_PATH];
-} log_file_t;
-
-/* Opens or creates (0600, directory synced); only one process at a time (flock, else RC_AGAIN). */
-MUST rc_t log_file_open(const dir_t *d, const char *name, log_file_t *ret, err_t *e);
-/* Opens an existing one to read while its writer goes on: no lock; `size` is what it was at the opening. */
-MUST rc_t log_file_view(const dir_t *d, const char *name, log_file_t *ret, err_t *e);
-/* Adds bytes at the end; on failure the file is cut back to what it was. Not yet durable. */
-MUST rc_t log_file_append(log_file_t *f, slice_t bytes, err_t *e);
-/* fdatasync: all that was appended is durable. After a failure the file must be reopened and reread. */
-MUST rc_t log_file_sync(log_file_t *f, err_t *e);
-/* Up to n bytes at offset; *ret_n less than n only at the end of the file. */
-MUST rc_t log_file_read(const log_file_t *f, uint64_t offset, void *out, size_t n, size_t *ret_n, err_t *e);
-MUST rc_t log_file_cut(log_file_t *f, uint64_t size, err_t *e);
-void log_file_close(log_file_t *f);
-
-/*
  * Splits an absolute path into its directory, opened, and its last component
  * (at most LIM_NAME bytes, no "." or ".."). RC_INVALID for other paths.
  */

@@ -12,7 +12,7 @@
 #define SIGNER_RECORD_H
 
 #include "base/clock.h"
-#include "io/file.h"
+#include "io/log_file.h"
 #include "signer/message.h"
 
 enum { RECORD_DIGEST = 32 };

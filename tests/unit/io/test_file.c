@@ -1,4 +1,5 @@
 #include "io/file.h"
+#include "io/log_file.h"
 
 #include "base/log.h"
 #include "base/mem.h"
