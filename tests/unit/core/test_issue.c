@@ -1,4 +1,4 @@
-/* Issuing against a signer of the test's own: one command with all of it, repetition, refusals, a signer that is gone. */
+/* Issuing against a signer of the test's own: one command with it all, repetition, refusals, a signer that is gone. */
 #include "world.h"
 
 #include "core/inventory.h"
@@ -209,7 +209,7 @@ static void test_an_agent_gives_up(void **state)
   assert_int_equal(COUNT("jobs where status = 'Failed' and last_error = 'no disk' and attempts = 1"), 1);
 }
 
-/* Every allocation on the way fails in turn: all of the issuance is stored or nothing, and sent again it comes out once. */
+/* Every allocation on the way fails in turn: all of it is stored or nothing, and sent again it comes out once. */
 static void test_torture_of_an_issuance(void **state)
 {
   world_t *w = *state;
