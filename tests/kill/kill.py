@@ -42,7 +42,7 @@ class Rig:
         self.agent_row = self.server.agent("kill-agent")
         self.server.made("/targets", {"id": "tgt", "name": "nginx", "type": "NGINX", "agent_id": self.agent_row["id"], "config": self.nginx.config()})
         self.agent_proc = None
-        self.certs, self.jobs, self.direct = [], [], []   # what was answered
+        self.certs, self.sites, self.jobs, self.direct = [], [], [], []   # what was answered; sites have a target
         self.deaths = 0
         self.start_agent()
 
@@ -92,10 +92,11 @@ class Rig:
                                                "sans": ["www.example.test"], "target_ids": ["tgt"]})
         if r and r.status == 201:
             self.certs.append(r.json["id"])
+            self.sites.append(r.json["id"])
 
     def renew(self):
-        if self.certs:
-            r = self.ask("POST", f"/certificates/{self.rng.choice(self.certs[-6:])}/renew")
+        if self.sites:
+            r = self.ask("POST", f"/certificates/{self.rng.choice(self.sites[-6:])}/renew")
             if r and r.status == 202:
                 self.jobs.append(r.json["job_id"])
 
@@ -130,7 +131,7 @@ class Rig:
         rows = self.rows("/jobs")
         if rows is None:
             return False
-        open_jobs = [j for j in rows if j["status"] != "Completed"]
+        open_jobs = self.open_jobs = [j for j in rows if j["status"] != "Completed"]
         for j in open_jobs:
             if j["status"] == "Failed":
                 print(f"  job {j['id']} {j['type']} failed: {j.get('last_error')}", flush=True)
@@ -258,6 +259,7 @@ def main():
             until(rig.settled, 180, "settling")
             lost, twice = rig.count()
         except BaseException:
+            print("open:", getattr(rig, "open_jobs", None))
             for f in ("server/server.log", "agent.log"):
                 print(f"--- {f}\n" + "\n".join((rig.dir / f).read_text(errors="replace").splitlines()[-25:]))
             raise
