@@ -4,7 +4,7 @@
  *
  *   insert_floor STORE create|issue|sign COUNT BATCH
  *
- * create: a certificate and its audit row. issue: a version and its audit row. Both refer to the parents and, for issue,
+ * create: a certificate and its audit row. issue: a version, its audit row, and the certificate's new state and end by key. Both refer to the parents and, for issue,
  * to the certificates mc-0, mc-1 … and the agent that the benchmark made. sign: one P-256
  * signature verified and one made, with contexts that are kept, and no row.
  */
@@ -23,7 +23,7 @@
 enum { PEM = 1650, CSR = 460 }; /* bytes of a chain of leaf and CA, and of a request, with P-256 keys */
 
 static sqlite3 *s;
-static sqlite3_stmt *row, *audit;
+static sqlite3_stmt *row, *audit, *issued;
 static char pem[PEM + 1], csr[CSR + 1], agent[128];
 static EVP_PKEY_CTX *verify, *sign;
 static uint8_t digest[32], signature[96];
@@ -108,6 +108,10 @@ static void insert_issue(long n)
   bind_int(row, 11, now);
   bind_int(row, 12, 256);
   step(row);
+  bind(issued, 1, certificate);
+  bind_int(issued, 2, now + INT64_C(7776000000000));
+  bind_int(issued, 3, now);
+  step(issued);
   insert_audit("csr_submitted", certificate, "{\"agent_id\":\"ag-bench\",\"serial\":\"0123456789abcdef0123456789abcdef01234567\",\"not_after\":\"2027-01-01T00:00:00Z\",\"keygen_mode\":\"agent\",\"deployment_jobs\":0}", now, n);
 }
 
@@ -156,6 +160,7 @@ static void open_store(const char *path, bool issue)
                         " renewal_policy_id, status, tags, source, expires_at, created_at, updated_at) values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
   audit = prepare("insert into audit_events (id, actor, actor_type, action, resource_type, resource_id, details, \"timestamp\","
                   " event_category) values (?,?,?,?,?,?,?,?,?)");
+  issued = prepare("update managed_certificates set status = 'Active', expires_at = ?2, last_renewal_at = ?3, updated_at = ?3 where id = ?1");
   read_agent();
 }
 
@@ -164,6 +169,7 @@ static void close_store(void)
   run("update writer_open set open = 0");
   (void)sqlite3_finalize(row);
   (void)sqlite3_finalize(audit);
+  (void)sqlite3_finalize(issued);
   (void)sqlite3_close(s);
 }
 
