@@ -200,9 +200,7 @@ static rc_t run_connector(agent_t *g, const work_item_t *item, const deployment_
                           buf_t *report, err_t *e)
 {
   deploy_context_t cx = context_of(g, report);
-  deploy_job_t job = {.certificate_id = item->certificate_id,
-                      .job_id = item->id,
-                      .leaf_pem = d->leaf,
+  deploy_job_t job = {.leaf_pem = d->leaf,
                       .chain_pem = d->chain,
                       .key_pem = slice_of(d->key.p, d->key.n),
                       .config = item->target_config,

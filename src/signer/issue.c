@@ -137,22 +137,18 @@ static MUST rc_t check(const issue_env_t *env, const sign_request_t *rq, const i
 static MUST rc_t describe(arena_t *a, slice_t der, const cert_t *c, bool from_record, sign_answer_t *ret)
 {
   enum { HEX = 2 * SHA256_LEN };
-  char *hex = (char *)arena_alloc(a, 2 * HEX + 2 + 2 * EMIT_SERIAL + 1);
-  uint8_t digest[SHA256_LEN];
+  char *hex = (char *)arena_alloc(a, HEX + 1 + 2 * EMIT_SERIAL + 1);
   if (!hex || c->serial.n > EMIT_SERIAL) return rc(RC_NOMEM);
   sha256_hex(der, hex);
-  sha256(c->spki.raw, digest);
-  hex_encode(slice_of(digest, sizeof digest), hex + HEX + 1);
-  hex_encode(c->serial, hex + 2 * HEX + 2);
+  hex_encode(c->serial, hex + HEX + 1);
   *ret = (sign_answer_t){
       .der = der,
-      .serial_hex = slice_of(hex + 2 * HEX + 2, 2 * c->serial.n),
+      .serial_hex = slice_of(hex + HEX + 1, 2 * c->serial.n),
       .not_before = c->not_before,
       .not_after = c->not_after,
       .fingerprint_hex = slice_of(hex, HEX),
       .key_algorithm = slice_str(spki_algorithm(&c->spki)),
       .key_size = c->spki.size,
-      .spki_sha256_hex = slice_of(hex + HEX + 1, HEX),
       .from_record = from_record,
   };
   return rc(RC_OK);

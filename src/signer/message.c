@@ -28,7 +28,6 @@ static const msg_field_t sign_answer_fields[] = {
     MSG_TEXT(sign_answer_t, fingerprint_hex, 64),
     MSG_TEXT(sign_answer_t, key_algorithm, 16),
     MSG_PLAIN(sign_answer_t, key_size, FT_INT),
-    MSG_TEXT(sign_answer_t, spki_sha256_hex, 64),
     MSG_PLAIN(sign_answer_t, from_record, FT_BOOL),
 };
 const msg_shape_t msg_sign_answer = MSG_SHAPE(sign_answer_t, sign_answer_fields);

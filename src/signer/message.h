@@ -52,7 +52,6 @@ typedef struct sign_answer {
   slice_t fingerprint_hex; /* SHA-256 of der */
   slice_t key_algorithm;   /* RSA, ECDSA, Ed25519 */
   int64_t key_size;
-  slice_t spki_sha256_hex;
   bool from_record;        /* answered from the record, not signed now */
 } sign_answer_t;
 

@@ -11,7 +11,6 @@
 
 /* What to deploy. PEM texts; the key is the agent's own. */
 typedef struct deploy_job {
-  slice_t certificate_id, job_id;
   slice_t leaf_pem, chain_pem, key_pem;
   slice_t config;               /* the target's JSON object */
   slice_t first_dns_name;       /* for SNI and verification */

@@ -11,9 +11,7 @@
 typedef enum lint_role { LINT_LEAF = 1, LINT_CA = 2 } lint_role_t;
 
 typedef struct lint_rule {
-  const char *name;     /* zlint's */
-  const char *source;   /* "RFC5280", "CABF_BR", "Community" … */
-  const char *citation;
+  const char *name;     /* zlint's; its source stands beside it in the table */
   const char *text;     /* what is wrong, for people */
   unsigned roles;       /* bits of lint_role_t */
   bool (*broken)(const cert_t *c);

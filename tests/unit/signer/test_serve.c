@@ -52,8 +52,6 @@ static void test_signs_what_the_ca_verifies(void **state)
 
   sha256_hex(a.der, text);
   assert_true(slice_is(a.fingerprint_hex, text));
-  sha256_hex(key_spki(key), text);
-  assert_true(slice_is(a.spki_sha256_hex, text));
   assert_int_equal(a.serial_hex.n, 40);
   hex_encode(leaf.serial, text);
   assert_true(slice_is(a.serial_hex, text));
