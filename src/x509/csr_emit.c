@@ -1,29 +1,8 @@
 #include "x509/csr_emit.h"
 
 #include "wire/der.h"
+#include "x509/emit.h"
 #include "x509/oid.h"
-
-static void put_subject(buf_t *b, slice_t cn)
-{
-  size_t name = der_open(b, DER_SEQUENCE);
-  if (cn.n > 0 && cn.n <= LIM_COMMON_NAME) {
-    size_t rdn = der_open(b, DER_SET);
-    size_t pair = der_open(b, DER_SEQUENCE);
-    der_put_oid(b, oid_der(OID_CN));
-    der_put(b, DER_UTF8, cn);
-    der_close(b, pair);
-    der_close(b, rdn);
-  }
-  der_close(b, name);
-}
-
-/* GeneralNames (RFC 5280 4.2.1.6): the kind's number is the context tag. */
-static void put_names(buf_t *b, names_t names)
-{
-  size_t all = der_open(b, DER_SEQUENCE);
-  for (size_t i = 0; i < names.n; i++) der_put(b, DER_CTX(names.v[i].kind), names.v[i].bytes);
-  der_close(b, all);
-}
 
 /* extensionRequest (RFC 2985 5.4.2) with one extension. */
 static void put_attributes(buf_t *b, names_t names)
@@ -37,7 +16,7 @@ static void put_attributes(buf_t *b, names_t names)
     size_t extension = der_open(b, DER_SEQUENCE);
     der_put_oid(b, oid_der(OID_SUBJECT_ALT_NAME));
     size_t value = der_open(b, DER_OCTETS);
-    put_names(b, names);
+    emit_names(b, names);
     der_close(b, value);
     der_close(b, extension);
     der_close(b, extensions);
@@ -52,14 +31,12 @@ rc_t csr_emit(sigkey_t *key, slice_t cn, names_t names, buf_t *der, err_t *e)
   uint8_t sig[KEY_SIG_MAX];
   size_t nsig = 0;
   BUF_SCOPED buf_t info = buf_heap(LIM_CSR_DER);
-  for (size_t i = 0; i < names.n; i++) {
-    name_kind_t k = names.v[i].kind;
-    if (k != NAME_DNS && k != NAME_IP && k != NAME_EMAIL && k != NAME_URI)
+  for (size_t i = 0; i < names.n; i++)
+    if (!name_kind_is_issued(names.v[i].kind))
       return err_set(e, RC_INVALID, "name_kind", "name", "cannot be asked for in a request");
-  }
   size_t outer = der_open(&info, DER_SEQUENCE);
   der_put_int(&info, 0);
-  put_subject(&info, cn);
+  emit_cn(&info, cn.n <= LIM_COMMON_NAME ? cn : slice_of(NULL, 0));
   buf_put(&info, key_spki(key));
   put_attributes(&info, names);
   der_close(&info, outer);

@@ -50,12 +50,17 @@ static void put_aki(buf_t *b, slice_t id)
   ext_close(b, m);
 }
 
-static void put_san(buf_t *b, names_t names, bool critical)
+void emit_names(buf_t *b, names_t names)
 {
-  ext_mark_t m = ext_open(b, OID_SUBJECT_ALT_NAME, critical);
   size_t seq = der_open(b, DER_SEQUENCE);
   for (size_t i = 0; i < names.n; i++) der_put(b, DER_CTX(names.v[i].kind), names.v[i].bytes);
   der_close(b, seq);
+}
+
+static void put_san(buf_t *b, names_t names, bool critical)
+{
+  ext_mark_t m = ext_open(b, OID_SUBJECT_ALT_NAME, critical);
+  emit_names(b, names);
   ext_close(b, m);
 }
 
@@ -141,8 +146,7 @@ static void put_validity(buf_t *b, us_t from, us_t to)
   der_close(b, seq);
 }
 
-/* A Name of one commonName, or of nothing. UTF8String, which RFC 5280 4.1.2.4 asks for. */
-static void put_cn(buf_t *b, slice_t cn)
+void emit_cn(buf_t *b, slice_t cn)
 {
   size_t name = der_open(b, DER_SEQUENCE);
   if (cn.n) {
@@ -185,11 +189,9 @@ static rc_t check_names(names_t names, bool subject, err_t *e)
   if (names.n == 0 && !subject) return err_set(e, RC_INVALID, "names_missing", "sans", "a certificate needs a name");
   if (names.n > LIM_CERT_NAMES)
     return err_limit(e, RC_FULL, "name_count", "sans", "has more than {limit} names", LIM_CERT_NAMES);
-  for (size_t i = 0; i < names.n; i++) {
-    name_kind_t k = names.v[i].kind;
-    if (k != NAME_DNS && k != NAME_IP && k != NAME_EMAIL && k != NAME_URI)
+  for (size_t i = 0; i < names.n; i++)
+    if (!name_kind_is_issued(names.v[i].kind))
       return err_set(e, RC_INVALID, "name_kind", "sans", "has a name of a kind that is not issued");
-  }
   return rc(RC_OK);
 }
 
@@ -231,7 +233,7 @@ rc_t leaf_tbs_emit(const leaf_spec_t *s, buf_t *b, err_t *e)
   put_head(b, s->serial, s->issuer->sigalg);
   buf_put(b, s->issuer->dn);
   put_validity(b, s->not_before, s->not_after);
-  put_cn(b, subject ? s->common_name : slice_of(NULL, 0));
+  emit_cn(b, subject ? s->common_name : slice_of(NULL, 0));
   buf_put(b, s->spki);
   put_leaf_extensions(b, s, &usages, ski, subject);
   der_close(b, tbs);
@@ -267,9 +269,9 @@ rc_t ca_tbs_emit(const ca_spec_t *s, const sigkey_t *key, buf_t *b, err_t *e)
 
   size_t tbs = der_open(b, DER_SEQUENCE);
   put_head(b, s->serial, key_sigalg(key));
-  put_cn(b, s->common_name);
+  emit_cn(b, s->common_name);
   put_validity(b, s->not_before, s->not_after);
-  put_cn(b, s->common_name);
+  emit_cn(b, s->common_name);
   buf_put(b, key_spki(key));
   put_ca_extensions(b, s->path_len, ski);
   der_close(b, tbs);

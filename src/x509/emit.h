@@ -61,6 +61,12 @@ MUST rc_t ca_tbs_emit(const ca_spec_t *spec, const sigkey_t *key, buf_t *tbs, er
 /* Signs a TBSCertificate with `key` and appends the certificate (RFC 5280 4.1). RC_CRYPTO, RC_FULL, RC_NOMEM. */
 MUST rc_t cert_sign(slice_t tbs, sigkey_t *key, buf_t *der);
 
+/* Appends a Name of one commonName, or of nothing. UTF8String, which RFC 5280 4.1.2.4 asks for. */
+void emit_cn(buf_t *b, slice_t cn);
+
+/* Appends GeneralNames (RFC 5280 4.2.1.6): a kind's number is its context tag. */
+void emit_names(buf_t *b, names_t names);
+
 /* Random serial number, positive, first octet 01 to 7f so that it is 20 octets long always. */
 void emit_serial(const rng_t *rng, uint8_t ret_serial[EMIT_SERIAL]);
 

@@ -346,10 +346,7 @@ rc_t names_from_wire(arena_t *a, name_kind_t kind, slice_t bytes, name_t *ret, e
 {
   ip_t ip;
   if (kind == NAME_IP) return ip_from_wire(a, bytes, ret, e);
-  if (kind != NAME_DNS && kind != NAME_EMAIL && kind != NAME_URI) {
-    const char *word = name_kind_text(kind);
-    return refuse(&f_kind, slice_str(word), e);
-  }
+  if (!name_kind_is_issued(kind)) return refuse(&f_kind, slice_str(name_kind_text(kind)), e);
   if (bytes.n == 0) return refuse(&f_empty, bytes, e);
   if (kind == NAME_EMAIL) return parse_email(a, bytes, ret, e);
   if (kind == NAME_URI) return parse_uri(a, bytes, ret, e);

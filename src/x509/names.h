@@ -48,6 +48,12 @@ typedef struct names {
 /* "DNS", "IP", "email", "URI", and words for the others; static. */
 const char *name_kind_text(name_kind_t kind);
 
+/* DNS, IP, e-mail and URI: the kinds that are asked for and issued. */
+static inline bool name_kind_is_issued(name_kind_t k)
+{
+  return k == NAME_DNS || k == NAME_IP || k == NAME_EMAIL || k == NAME_URI;
+}
+
 /* Types and normalises one text as the user wrote it. */
 MUST rc_t names_parse(arena_t *a, slice_t text, name_t *ret, err_t *e);
 
