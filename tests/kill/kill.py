@@ -173,17 +173,19 @@ class Rig:
         kids = self.server.children() if self.server.proc.poll() is None else {}
         victims = {"supervisor": self.server.proc.pid, "agent": self.agent_proc.pid, **kids}
         name = self.rng.choice(["supervisor", "agent", "net", "net", "signer", "signer"])
-        pid = victims.get(name)
-        if pid:
+        hit = False
+        if victims.get(name):
             try:
-                os.kill(pid, signal.SIGKILL)
-                self.deaths += 1
+                os.kill(victims[name], signal.SIGKILL)
+                hit = True
             except ProcessLookupError:
                 pass
+        self.deaths += hit
         if name == "supervisor":
             self.server.proc.wait()
         if name == "agent":
             self.agent_proc.wait()
+        return hit
 
     # --- counting ---
 
@@ -251,11 +253,14 @@ def main():
                     rig.at_failpoint(name)
                 print(f"{time.monotonic() - t0:7.1f} s  {name}: {max(1, o.n // len(OWNER))} kills, all jobs completed", flush=True)
             if not o.failpoints_only:
-                for i in range(o.n):
-                    rig.at_random()
-                    if i % 10 == 9:
+                hits = 0
+                while hits < o.n:
+                    if not rig.at_random():  # the victim was between two lives
+                        continue
+                    hits += 1
+                    if hits % 10 == 0:
                         until(rig.settled, 180, "settling after random kills")
-                        print(f"{time.monotonic() - t0:7.1f} s  {i + 1} kills at random instants, all jobs completed", flush=True)
+                        print(f"{time.monotonic() - t0:7.1f} s  {hits} kills at random instants, all jobs completed", flush=True)
             until(rig.settled, 180, "settling")
             lost, twice = rig.count()
         except BaseException:
