@@ -51,8 +51,10 @@ HANDLER(system_auth_info);
 HANDLER(system_auth_check);
 HANDLER(system_auth_me);
 HANDLER(system_summary);
-HANDLER(system_metrics);
 HANDLER(system_openapi);
 HANDLER(system_ca);
+
+/* metrics.c */
+HANDLER(system_metrics);
 
 #endif

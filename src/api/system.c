@@ -142,43 +142,6 @@ rc_t system_summary(request_t *rq, reply_t *rp)
   return rc(RC_OK);
 }
 
-rc_t system_metrics(request_t *rq, reply_t *rp)
-{
-  stats_t s;
-  err_t e = {0};
-  rc_t got = stats(rq, &s, &e);
-  if (!rc_ok(got)) return reply_error(rq, rp, got, &e);
-  int64_t uptime_s = (rq->now.us - rq->app->started.us) / US_PER_S;
-  jw_t j = reply_json(rp, 200);
-  jw_object(&j);
-  jw_key(&j, "gauge");
-  jw_object(&j);
-  jw_put_int(&j, "certificate_total", s.certificates);
-  jw_put_int(&j, "certificate_active", s.certificates - s.expiring - s.expired - s.revoked);
-  jw_put_int(&j, "certificate_expiring_soon", s.expiring);
-  jw_put_int(&j, "certificate_expired", s.expired);
-  jw_put_int(&j, "certificate_revoked", s.revoked);
-  jw_put_int(&j, "agent_total", s.agents);
-  jw_put_int(&j, "agent_online", s.agents_active);
-  jw_put_int(&j, "job_pending", s.jobs_pending);
-  jw_object_end(&j);
-  jw_key(&j, "counter");
-  jw_object(&j);
-  jw_put_int(&j, "job_completed_total", s.jobs_completed);
-  jw_put_int(&j, "job_failed_total", s.jobs_failed);
-  jw_put_int(&j, "http_requests_total", (int64_t)atomic_load(&rq->app->requests));
-  jw_object_end(&j);
-  jw_key(&j, "uptime");
-  jw_object(&j);
-  jw_put_int(&j, "uptime_seconds", uptime_s);
-  jw_put_time(&j, "server_started", rq->app->started);
-  jw_put_time(&j, "measured_at", rq->now);
-  jw_object_end(&j);
-  jw_put_int(&j, "uptime_seconds", uptime_s);
-  jw_object_end(&j);
-  return rc(RC_OK);
-}
-
 rc_t system_openapi(request_t *rq, reply_t *rp)
 {
   rp->status = 200;

@@ -17,7 +17,8 @@ typedef struct mapping {
   size_t n;
 } mapping_t;
 
-rc_t inventory_check_names(arena_t *a, const certificate_t *c, err_t *e)
+/* Names by the one rule (x509/names.h), naming the field at fault. */
+static rc_t check_names(arena_t *a, const certificate_t *c, err_t *e)
 {
   names_t names;
   name_t cn;
@@ -105,7 +106,7 @@ rc_t inventory_create(const core_t *core, arena_t *a, certificate_t *c, const ac
   size_t jobs = 0;
   slice_t first = {NULL, 0};
   c->created_at = c->updated_at = time_wall(core->time);
-  TRY(inventory_check_names(a, c, e));
+  TRY(check_names(a, c, e));
   if (c->target_ids.n) {
     TRY(mapping_read(core, a, c->target_ids, &m, e));
     TRY(policy_attempts(core, a, c->renewal_policy_id, &attempts, e));
@@ -127,7 +128,7 @@ rc_t inventory_update(const core_t *core, arena_t *a, certificate_t *c, uint64_t
 {
   mapping_t m = {0};
   c->updated_at = time_wall(core->time);
-  TRY(inventory_check_names(a, c, e));
+  TRY(check_names(a, c, e));
   if (targets) TRY(mapping_read(core, a, c->target_ids, &m, e));
   cmd_t *cmd = cmd_new(a);
   if (!cmd) return rc(RC_NOMEM);

@@ -9,9 +9,6 @@
 #include "core/core.h"
 #include "model/resources.h"
 
-/* Names by the one rule (x509/names.h): common_name and sans. RC_INVALID naming the field. */
-MUST rc_t inventory_check_names(arena_t *a, const certificate_t *c, err_t *e);
-
 /*
  * Stores the row with its target mapping and, with targets, one Issuance job per agent,
  * in one command. Fills id, times, status and defaults of *c. RC_INVALID (unknown target or

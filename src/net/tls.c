@@ -517,11 +517,3 @@ rc_t tls_peer_der(const tls_t *t, buf_t *der)
   X509 *x = SSL_get0_peer_certificate(t->ssl);
   return x ? put_der(x, der) : rc(RC_NOTFOUND);
 }
-
-rc_t tls_peer_chain(const tls_t *t, buf_t *der)
-{
-  STACK_OF(X509) *chain = SSL_get_peer_cert_chain(t->ssl);
-  if (!chain || sk_X509_num(chain) <= 0) return rc(RC_NOTFOUND);
-  for (int i = 0; i < sk_X509_num(chain); i++) TRY(put_der(sk_X509_value(chain, i), der));
-  return rc(RC_OK);
-}

@@ -72,9 +72,6 @@ bool tls_was_resumed(const tls_t *t);
 /* Appends the peer's leaf certificate as DER. RC_NOTFOUND before it came. */
 MUST rc_t tls_peer_der(const tls_t *t, buf_t *der);
 
-/* Appends the chain as sent, DER one behind the other, leaf first; RC_NOTFOUND if none. */
-MUST rc_t tls_peer_chain(const tls_t *t, buf_t *der);
-
 /* "TLSv1.3"; static storage. */
 const char *tls_version(const tls_t *t);
 
