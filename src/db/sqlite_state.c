@@ -19,13 +19,15 @@ void sqlite_watch(conn_t *c)
   if (f->pMethods->xShmMap(f, 0, INDEX_REGION, 0, &p) == SQLITE_OK) c->index = (const uint32_t *)(uintptr_t)p;
 }
 
-/* A writer changes the second copy first (2.3.1): two copies that are the same are whole. */
+/*
+ * A writer changes the second copy first (2.3.1): two copies that are the same are whole. The first copy's loads acquire,
+ * so that the second's come after them.
+ */
 bool sqlite_state(const conn_t *c, conn_state_t *ret)
 {
   conn_state_t s;
   if (!c->index) return false;
-  for (int i = 0; i < HEAD_WORDS; i++) s.words[i] = __atomic_load_n(c->index + i, __ATOMIC_RELAXED);
-  __atomic_thread_fence(__ATOMIC_ACQUIRE);
+  for (int i = 0; i < HEAD_WORDS; i++) s.words[i] = __atomic_load_n(c->index + i, __ATOMIC_ACQUIRE);
   for (int i = 0; i < HEAD_WORDS; i++)
     if (__atomic_load_n(c->index + HEAD_WORDS + i, __ATOMIC_RELAXED) != s.words[i]) return false;
   s.commits = s.words[2];
