@@ -55,9 +55,9 @@ static rc_t read_certificate(db_read_t *r, arena_t *a, slice_t agent, context_t 
   return rc(RC_OK);
 }
 
-static rc_t read_job(db_read_t *r, arena_t *a, slice_t agent, bool latest, context_t *x, err_t *e)
+static rc_t read_job(db_read_t *r, arena_t *a, slice_t agent, bool operator, context_t *x, err_t *e)
 {
-  TRY(db_query(r, SQL(a, job_awaiting_csr, .certificate = x->cert.id, .agent = agent), e));
+  TRY(db_query(r, SQL(a, job_awaiting_csr, .certificate = x->cert.id, .agent = agent, .operator = operator), e));
   rc_t got;
   while (rc_ok(got = db_next(r, e))) {
     bool own = !db_col_null(r, 4);
@@ -68,8 +68,7 @@ static rc_t read_job(db_read_t *r, arena_t *a, slice_t agent, bool latest, conte
     x->job.max_attempts = db_col_int(r, 3);
   }
   if (!rc_is(got, RC_NOTFOUND)) return got;
-  if (x->job.id.n) return rc(RC_OK);
-  if (!latest) return rc(RC_OK);
+  if (x->job.id.n || operator) return rc(RC_OK);
   TRY(db_query(r, SQL(a, version_latest, .certificate = x->cert.id, .agent = agent), e));
   got = db_next(r, e);
   if (rc_is(got, RC_NOTFOUND)) return rc(RC_OK);
@@ -77,15 +76,15 @@ static rc_t read_job(db_read_t *r, arena_t *a, slice_t agent, bool latest, conte
   return db_col_text_dup(r, 0, a, &x->latest_pem);
 }
 
-/* `latest`: the newest leaf is read too when no job waits. */
-static rc_t context_read(const core_t *core, arena_t *a, slice_t certificate, slice_t agent, bool latest,
+/* For an agent the newest leaf is read too when no job waits: its request may be a repetition. */
+static rc_t context_read(const core_t *core, arena_t *a, slice_t certificate, slice_t agent, bool operator,
                          context_t *ret, err_t *e)
 {
   DB_READ_SCOPED db_read_t *r = NULL;
   context_t x = {.cert.id = certificate};
   TRY(db_read_begin(core->db, &r, e));
   TRY(read_certificate(r, a, agent, &x, e));
-  TRY(read_job(r, a, agent, latest, &x, e));
+  TRY(read_job(r, a, agent, operator, &x, e));
   *ret = x;
   return rc(RC_OK);
 }
@@ -260,7 +259,7 @@ rc_t issue_csr(const core_t *core, arena_t *a, const csr_submission_t *in, err_t
   csr_t csr;
   issue_result_t result;
   err_t why = {0}, ignored = {0};
-  TRY(context_read(core, a, in->certificate_id, in->agent_id, actor_is_agent(in->who), &x, e));
+  TRY(context_read(core, a, in->certificate_id, in->agent_id, !actor_is_agent(in->who), &x, e));
   if (!x.has_agent) return err_set(e, RC_NOTFOUND, "agent", NULL, "Agent not found"); /* before anything is signed */
   rc_t got = csr_parse_pem(a, in->csr_pem, &csr, &why);
   if (rc_ok(got) && x.job.id.n == 0 && actor_is_agent(in->who) && answered_before(a, &x, &csr)) return rc(RC_OK);
@@ -351,7 +350,7 @@ static rc_t adopt_one(const core_t *core, arena_t *a, const record_entry_t *entr
   TRY(json_get_text(doc.root, "certificate", &certificate, e));
   TRY(json_get_text(doc.root, "agent", &agent, e));
   TRY(json_get_text(doc.root, "job", &job, e));
-  TRY(context_read(core, a, certificate, agent, false, &x, e));
+  TRY(context_read(core, a, certificate, agent, true, &x, e));
   if (!slice_eq(x.job.id, job)) job = (slice_t){NULL, 0};
   TRY(signer_ca_chain(core->signer, entry->issuer, a, &chain, e));
   buf_t pem = buf_on(a, 2 * (size_t)LIM_CERT_DER + chain.n);

@@ -413,6 +413,25 @@ def test_one_leaf_per_agent(server, tmp_path):
     assert server.get(f"/certificates/{c['id']}").json["status"] == "RenewalInProgress"
 
 
+def test_an_agent_without_a_target_cannot_answer_a_csr_job(server, tmp_path):
+    """A job for nobody in particular is an operator's, or a mapped agent's: no other agent gets a certificate for those names."""
+    stranger, mapped = server.agent("stranger"), server.agent("mapped")
+    c = server.made("/certificates", {**server.common, "name": "wanted", "common_name": "wanted.test"})
+    job = server.post(f"/certificates/{c['id']}/renew").json["job_id"]
+    csr, _ = make_csr(tmp_path, ["DNS:wanted.test"])
+    body = {"csr_pem": csr, "certificate_id": c["id"]}
+    assert server.post(f"/agents/{stranger['id']}/csr", body, key=stranger["api_key"]).status == 404
+    bad = {"csr_pem": csr.replace("M", "N", 1), "certificate_id": c["id"]}
+    assert server.post(f"/agents/{stranger['id']}/csr", bad, key=stranger["api_key"]).status == 404
+    assert server.get(f"/jobs/{job}").json["status"] == "AwaitingCSR"
+    assert server.get(f"/certificates/{c['id']}/versions").json["total"] == 0
+    server.made("/targets", {"id": "tgt-mapped", "name": "m", "type": "NGINX", "agent_id": mapped["id"], "config": NGINX})
+    assert server.put(f"/certificates/{c['id']}/targets/tgt-mapped").status == 204
+    assert server.post(f"/agents/{stranger['id']}/csr", body, key=stranger["api_key"]).status == 404
+    assert server.post(f"/agents/{mapped['id']}/csr", body, key=mapped["api_key"]).status == 202
+    assert server.get(f"/jobs/{job}").json["status"] == "Completed"
+
+
 def test_mapping_routes(server):
     a = server.agent("mapper")
     server.made("/targets", {"id": "tgt-map", "name": "map", "type": "NGINX", "agent_id": a["id"], "config": NGINX})
