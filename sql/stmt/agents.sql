@@ -53,10 +53,3 @@ select id from agents where status = 'Online' and last_heartbeat_at < :before an
 -- :id text
 -- :before time
 update agents set status = 'Offline' where id = :id and status = 'Online' and last_heartbeat_at < :before
-
--- name: team_delete
--- :id text
--- The schema would cascade; a team that still has something is not deleted.
-delete from teams where id = :id
-  and not exists (select 1 from owners o where o.team_id = :id)
-  and not exists (select 1 from managed_certificates c where c.team_id = :id)

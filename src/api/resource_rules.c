@@ -136,6 +136,8 @@ static rc_t owner_check(request_t *rq, void *row, const void *old, uint64_t *set
 
 static stmt_t team_remove(arena_t *a, slice_t id) { return SQL(a, team_delete, .id = id); }
 
+static stmt_t profile_remove(arena_t *a, slice_t id) { return SQL(a, profile_delete, .id = id); }
+
 static const char *const certificate_stamps[] = {"certificate_target_mappings", NULL};
 
 const rest_t rest_rows[] = {
@@ -156,7 +158,8 @@ const rest_t rest_rows[] = {
     {.res = &res_profile,
      .label = "Profile",
      .check = profile_check,
-     .in_use = "Cannot delete profile: it is still in use"},
+     .remove = profile_remove,
+     .in_use = "Cannot delete profile: certificates still use it"},
     {.res = &res_team,
      .label = "Team",
      .remove = team_remove,

@@ -200,8 +200,9 @@ def test_target_configuration_is_checked_at_write(server, config, word):
 
 
 def test_in_use_is_not_deleted(server):
-    server.made("/certificates", {**server.common, "name": "in use", "common_name": "in-use.test"})
-    for path in ("teams/t-test", "owners/o-test", "issuers/iss-local", "renewal-policies/rp-default"):
+    server.made("/profiles", {"id": "prof-used", "name": "used"})
+    server.made("/certificates", {**server.common, "name": "in use", "common_name": "in-use.test", "certificate_profile_id": "prof-used"})
+    for path in ("profiles/prof-used", "teams/t-test", "owners/o-test", "issuers/iss-local", "renewal-policies/rp-default"):
         assert server.delete("/" + path).status == 409, path
 
 
