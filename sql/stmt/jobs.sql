@@ -263,6 +263,14 @@ from jobs j left join managed_certificates c on c.id = j.certificate_id
 left join renewal_policies r on r.id = c.renewal_policy_id
 where j.id = :id
 
+-- name: jobs_cancel_agent
+-- :agent text
+-- :error text
+-- :at time
+-- Work that nobody will do any more; a live issuance would also bar the next renewal.
+update jobs set status = 'Cancelled', last_error = :error, completed_at = :at, lease_holder = null, lease_until = null, next_run_at = null
+where agent_id = :agent and next_run_at is not null and status in ('Pending', 'AwaitingCSR', 'AwaitingApproval', 'Running')
+
 -- name: jobs_cancel_of
 -- :certificate text
 -- :error text

@@ -135,12 +135,16 @@ rc_t agent_retire(const core_t *core, arena_t *a, slice_t id, bool force, slice_
     cmd_t *c = cmd_new(a);
     if (!c) return rc(RC_NOMEM);
     cmd_add(c, SQL(a, agent_retire, .id = id, .at = now, .reason = why), 1);
-    if (force) cmd_add(c, SQL(a, agent_retire_targets, .agent = id, .at = now, .reason = why), CMD_ANY_ROWS);
+    if (force) {
+      cmd_add(c, SQL(a, agent_retire_targets, .agent = id, .at = now, .reason = why), CMD_ANY_ROWS);
+      cmd_add(c, SQL(a, jobs_cancel_agent, .agent = id, .error = S("agent was retired"), .at = now), CMD_ANY_ROWS);
+    }
     cmd_touch(c, "api_keys"); /* its key now answers 410 */
     cmd_wake(c, 'a', id);
     AUDIT(c, a, now, who, .action = force ? "agent_retirement_cascaded" : "agent_retired", .resource_type = "agent",
           .resource_id = id,
-          .details = AUDIT_FACTS(a, fact_s("reason", reason), fact_i("targets", x.counts.active_targets)));
+          .details = AUDIT_FACTS(a, fact_s("reason", reason), fact_i("targets", x.counts.active_targets),
+                               fact_i("jobs", x.counts.pending_jobs)));
     TRY(db_submit(core->db, c, e));
   }
   *ret = x;

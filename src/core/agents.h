@@ -31,7 +31,10 @@ typedef struct agent_retirement {
   agent_counts_t counts;
 } agent_retirement_t;
 
-/* RC_DENIED: reserved sentinel; RC_CONFLICT "blocked_by_dependencies" with *ret->counts; RC_NOTFOUND. With force its targets retire too. */
+/*
+ * RC_DENIED: reserved sentinel; RC_CONFLICT "blocked_by_dependencies" with *ret->counts; RC_NOTFOUND. With force its
+ * targets retire too and its live jobs are cancelled.
+ */
 MUST rc_t agent_retire(const core_t *core, arena_t *a, slice_t id, bool force, slice_t reason, const actor_t *who,
                        agent_retirement_t *ret, err_t *e);
 

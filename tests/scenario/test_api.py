@@ -173,8 +173,10 @@ def test_agent_key_is_shown_once_and_kept_as_hash(server):
 def test_retire_agent(server):
     a = server.agent("to-retire")
     t = server.made("/targets", {"name": "t", "type": "NGINX", "agent_id": a["id"], "config": NGINX})
+    c = server.made("/certificates", {**server.common, "name": "retiring", "common_name": "r.test", "target_ids": [t["id"]]})
     r = server.delete(f"/agents/{a['id']}")
-    assert r.status == 409 and r.json["error"] == "blocked_by_dependencies" and r.json["counts"]["active_targets"] == 1
+    assert r.status == 409 and r.json["error"] == "blocked_by_dependencies"
+    assert r.json["counts"] == {"active_targets": 1, "active_certificates": 1, "pending_jobs": 1}
     assert server.delete(f"/agents/{a['id']}?force=true").status == 400
     r = server.delete(f"/agents/{a['id']}?force=true&reason=old")
     assert r.status == 200 and r.json["cascade"] is True
@@ -184,6 +186,8 @@ def test_retire_agent(server):
     assert a["id"] in [x["id"] for x in server.get("/agents/retired").json["data"]]
     assert a["id"] not in [x["id"] for x in server.get("/agents?per_page=500").json["data"]]
     assert server.get(f"/targets/{t['id']}").json["retired_reason"] == "old"
+    job = server.get(f"/jobs?certificate_id={c['id']}").json["data"][0]
+    assert job["status"] == "Cancelled" and job["last_error"] == "agent was retired"
     assert server.post("/targets", {"name": "t2", "type": "NGINX", "agent_id": a["id"], "config": NGINX}).status == 400
 
 
