@@ -104,12 +104,11 @@ const cli_command_t cli_commands[] = {
   {.words = "issuers list", .path = API "/issuers",
    .flags = {PAGE_FLAGS, END_FLAGS}, .shape = CLI_LIST,
    .columns = {{"ID", "id"}, {"NAME", "name"}, {"TYPE", "type"},
-               {"ENABLED", "enabled"}, {"TEST STATUS", "test_status"}},
+               {"ENABLED", "enabled"}},
    .help = "List issuers"},
   {.words = "issuers get", ONE_ID, .path = API "/issuers/{}", .shape = CLI_OBJECT,
    .columns = {{"ID", "id"}, {"Name", "name"}, {"Type", "type"},
                {"Enabled", "enabled"}, {"Source", "source", CELL_ANY, true}, {"Config", "config", CELL_ANY, true},
-               {"Test Status", "test_status", CELL_ANY, true}, {"Last Tested", "last_tested_at", CELL_TIME, true},
                {"Created At", "created_at", CELL_TIME}, {"Updated At", "updated_at", CELL_TIME}},
    .help = "Show one issuer"},
 
