@@ -7,6 +7,8 @@ run, then, while nothing notices, the other unit tests and the scenario tests na
 and is replaced. Ends with "noticed K/N"; exit 0 when K reaches --need, as a share of N.
 """
 import argparse
+import filecmp
+import functools
 import os
 import pathlib
 import random
@@ -25,6 +27,9 @@ WORK = ROOT / "build-mutate"
 TREE, BUILD = WORK / "tree", WORK / "out"
 FLIPS = {"==": "!=", "!=": "==", "<=": "<", ">=": ">", "<": "<=", ">": ">=", "&&": "||", "||": "&&"}
 OPERATOR = re.compile(r"(?<![-<>=!&|+*/%^])(==|!=|<=|>=|&&|\|\||<(?![<=])|>(?![>=]))(?![=])")
+TERM = r"([\w.>\-\[\]]+)"
+CHOICE = re.compile(rf"{TERM} ([<>]=?) {TERM} \? {TERM} : {TERM}\s*[;,)]")  # a < b ? a : b
+CLAMP = re.compile(rf"if \({TERM} ([<>]=?) {TERM}\) {TERM} = {TERM};")  # if (a > b) a = b;
 # Whole-program tests that exercise a folder, tried when its unit tests notice nothing.
 SCENARIOS = {"agent": "agent nginx", "targets": "nginx", "api": "api", "core": "api", "work": "api", "net": "http", "signer": "signer",
              "io": "signer agent", "db": "api", "bin": "cli agent signer", "model": "api"}
@@ -40,13 +45,20 @@ def changed_files(base):
     return [f for f in out.stdout.split() if f.endswith(".c") and (ROOT / f).exists()]
 
 
+def same_either_way(line):
+    """Columns of the comparisons of a minimum, maximum or clamp: its values are equal where < and <= differ."""
+    return {m.start(2) for shape in (CHOICE, CLAMP) for m in shape.finditer(line) if {m[1], m[3]} == {m[4], m[5]}}
+
+
 def sites(path):
-    """(offset, operator) of each comparison in code, outside the preprocessor, types of #include and static tables."""
+    """(offset, operator) of each comparison in code, outside the preprocessor, static assertions and equivalent changes."""
     code = lint.C_NOISE.sub(lint.blank, (ROOT / path).read_text())
     for m in OPERATOR.finditer(code):
         line_start = code.rfind("\n", 0, m.start()) + 1
         line = code[line_start:code.find("\n", m.start())]
-        if not line.lstrip().startswith("#") and "_Static_assert" not in line and "CHECK(" not in line:
+        if line.lstrip().startswith("#") or "_Static_assert" in line or "CHECK(" in line:
+            continue
+        if m.start(1) - line_start not in same_either_way(line):
             yield m.start(1), m.group(1)
 
 
@@ -61,13 +73,22 @@ def run(args, seconds, **kw):
         return None
 
 
+def copy_tree():
+    """The tree's files into TREE. Only what differs is written, so that a second run builds little; the mutant of an
+    interrupted run differs, and its copy is then newer than the object built from it."""
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True)
+    wanted = {f for f in listed.stdout.splitlines() if (ROOT / f).is_file()}
+    for old in [p for p in TREE.rglob("*") if p.is_file() and str(p.relative_to(TREE)) not in wanted]:
+        old.unlink()
+    for f in wanted:
+        if not (TREE / f).exists() or not filecmp.cmp(ROOT / f, TREE / f, shallow=False):
+            (TREE / f).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / f, TREE / f)
+
+
 def prepare(jobs):
     """A copy of the tree with its own build, all tests built."""
-    shutil.rmtree(TREE, ignore_errors=True)
-    # Plain copies are newer than every object, so that no mutant of an interrupted run stays linked.
-    top = {".git", "var"} | {p.name for p in ROOT.glob("build*") if p.is_dir()}
-    shutil.copytree(ROOT, TREE, copy_function=shutil.copyfile, symlinks=True,
-                    ignore=lambda d, names: top if pathlib.Path(d) == ROOT else {"__pycache__"} & set(names))
+    copy_tree()
     if not (BUILD / "build.ninja").exists():
         subprocess.run(["meson", "setup", BUILD, TREE, "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dfailpoints=true"],
                        check=True, stdout=subprocess.DEVNULL)
@@ -86,33 +107,34 @@ def scenario_files(floor):
     return found
 
 
-def notices(path, baseline, jobs):
-    """The first thing that notices the mutant built now, or None."""
-    own = [t for t in baseline if t.startswith(path.split("/")[1] + "-")]
-    rest = [t for t in baseline if t not in own and not t.endswith(".py")]
+def passes(test):
+    """Whether a unit test (its name) or scenario file (its path) passes on what is built now."""
+    if isinstance(test, str):
+        return run(["meson", "test", "-C", BUILD, "--no-rebuild", "-t", "3", test], 240) == 0
+    return run([sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test], 300, cwd=TREE) == 0
+
+
+def notices(path, units, jobs):
+    """The first thing that notices the mutant built now, or None. `units`: the unit tests that pass without one."""
+    own = [t for t in units if t.startswith(path.split("/")[1] + "-")]
+    rest = [t for t in units if t not in own and not t.endswith(".py")]
     for names in (own, rest):
         if names and run(["meson", "test", "-C", BUILD, "--no-rebuild", "--num-processes", jobs, "-t", "3", *names], 240) != 0:
             return "unit tests"
-    for f in scenario_files(path.split("/")[1]):
-        if f.name in baseline and run([sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f], 240, cwd=TREE) != 0:
-            return f.name
-    return None
+    return next((f for f in scenario_files(path.split("/")[1]) if not passes(f)), None)
 
 
-def passing(jobs):
-    """Tests that pass without a mutant: only they can notice one."""
-    good = [t for t in all_tests() if run(["meson", "test", "-C", BUILD, "--no-rebuild", "-t", "3", t], 240) == 0]
-    for f in sorted((TREE / "tests/scenario").glob("test_*.py")):
-        if run([sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f], 300, cwd=TREE) == 0:
-            good.append(f.name)
-    return good
+@functools.cache
+def passes_unchanged(test, targets, jobs):
+    """Whether it passes without a mutant, too: only then it noticed one. The tree is restored."""
+    return run(["ninja", "-C", BUILD, "-j", jobs, *targets], 600) == 0 and passes(test)
 
 
 def programs():
     """Ninja's names of the programs and tests that the plain tree builds."""
     out = subprocess.run(["ninja", "-C", BUILD, "-t", "targets", "all"], capture_output=True, text=True).stdout
     names = re.findall(r"^((?:src/bin|tests/unit)/[\w/-]+): c_LINKER", out, re.M)
-    return [n for n in names if (BUILD / n).exists()]
+    return tuple(n for n in names if (BUILD / n).exists())
 
 
 def mutate(path, at, op):
@@ -140,9 +162,9 @@ def main():
     began = time.monotonic()
     print("mutate: building the copy", flush=True)
     prepare(args.jobs)
-    baseline = passing(args.jobs)
+    units = [t for t in all_tests() if passes(t)]
     targets = programs()
-    print(f"mutate: {len(baseline)} tests pass without a mutant, {time.monotonic() - began:.0f} s", flush=True)
+    print(f"mutate: {len(units)} unit tests pass without a mutant, {time.monotonic() - began:.0f} s", flush=True)
     pool = [(f, at, op) for f in (args.files or changed_files(args.base)) for at, op in sites(f)]
     random.Random(args.seed).shuffle(pool)
     noticed = tried = 0
@@ -154,10 +176,12 @@ def main():
             restore(path)
             continue
         tried += 1
-        by = notices(path, baseline, args.jobs)
+        by = notices(path, units, args.jobs)
+        restore(path)
+        if isinstance(by, pathlib.Path):
+            by = by.name if passes_unchanged(by, targets, args.jobs) else None
         noticed += by is not None
         print(f"{'noticed ' if by else 'MISSED  '}{what}" + (f"  ({by})" if by else ""), flush=True)
-        restore(path)
     fine = tried > 0 and noticed * args.count >= args.need * tried
     print(f"noticed {noticed}/{tried}, {time.monotonic() - began:.0f} s")
     return 0 if fine else 1

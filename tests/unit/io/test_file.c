@@ -116,15 +116,19 @@ static void test_create_is_exclusive(void **state)
 
 static void test_owner_that_cannot_be_given_is_an_error(void **state)
 {
-  if (geteuid() == 0) {
-    assert_true(rc_ok(file_create(&dir, "a", S("x"), (file_attr_t){0640, 4242, 4243}, NULL)));
+  static const struct {
+    const char *name;
+    int64_t uid, gid;
+  } given[] = {{"both", 4242, 4243}, {"owner", 4242, FILE_KEEP}, {"group", FILE_KEEP, 4243}};
+  for (size_t k = 0; geteuid() == 0 && k < COUNT_OF(given); k++) {
+    assert_true(rc_ok(file_create(&dir, given[k].name, S("x"), (file_attr_t){0640, given[k].uid, given[k].gid}, NULL)));
     file_info_t i;
-    assert_true(rc_ok(file_info(&dir, "a", &i, NULL)));
-    assert_int_equal(i.uid, 4242);
-    assert_int_equal(i.gid, 4243);
+    assert_true(rc_ok(file_info(&dir, given[k].name, &i, NULL)));
+    assert_int_equal(i.uid, given[k].uid < 0 ? 0 : given[k].uid);
+    assert_int_equal(i.gid, given[k].gid < 0 ? (int64_t)getegid() : given[k].gid);
     assert_int_equal(i.mode, 0640);
-    return;
   }
+  if (geteuid() == 0) return;
   err_t e = {0};
   assert_true(rc_is(file_create(&dir, "a", S("x"), (file_attr_t){0640, 0, 0}, &e), RC_DENIED));
   assert_string_equal(e.reason, "file_chown");
