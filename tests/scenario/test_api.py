@@ -170,6 +170,14 @@ def test_agent_key_is_shown_once_and_kept_as_hash(server):
     assert a["api_key"].encode() not in db
 
 
+def test_idle_agent_is_retired_without_force(server):
+    a = server.agent("idle")
+    r = server.delete(f"/agents/{a['id']}")
+    assert r.status == 200 and r.json["cascade"] is False
+    assert set(r.json["counts"].values()) == {0}
+    assert server.get(f"/agents/{a['id']}/work", key=a["api_key"]).status == 410
+
+
 def test_retire_agent(server):
     a = server.agent("to-retire")
     t = server.made("/targets", {"name": "t", "type": "NGINX", "agent_id": a["id"], "config": NGINX})
