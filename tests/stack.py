@@ -1,4 +1,5 @@
 """A whole certctl on loopback for tests: server (with its signer), agents, a CA file, and calls to the API."""
+import contextlib
 import http.client
 import json
 import os
@@ -11,8 +12,8 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-BUILD = pathlib.Path(os.environ.get("BUILD", "build-asan"))
-BIN = (BUILD if BUILD.is_absolute() else ROOT / BUILD) / "src/bin"
+BUILD = ROOT / os.environ.get("BUILD", "build-asan")  # the Meson tree under test
+BIN = BUILD / "src/bin"
 
 
 def free_port():
@@ -30,6 +31,23 @@ def until(check, seconds=20, what="condition"):
             return value
         assert time.monotonic() < end, f"{what} not met in {seconds} s"
         time.sleep(0.05)
+
+
+def memory(pid):
+    """Readable and writable memory of a process, piece by piece."""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb") as mem:
+        for line in maps:
+            span, rights, *_ = line.split()
+            start, end = (int(x, 16) for x in span.split("-"))
+            if not rights.startswith("rw") or end - start > 1 << 30:
+                continue
+            with contextlib.suppress(OSError, ValueError):
+                mem.seek(start)
+                yield mem.read(end - start)
+
+
+def no_sanitizer_report(log):
+    assert "ERROR: AddressSanitizer" not in log and "runtime error" not in log, log[-5000:]
 
 
 class Reply:
@@ -121,6 +139,11 @@ class Server:
             self.proc.send_signal(signal.SIGTERM)
             self.proc.wait(seconds)
         return self.proc.returncode if self.proc else None
+
+    def finish(self):
+        """Stops it at the end of a test, and looks at what the sanitizers said."""
+        self.stop()
+        no_sanitizer_report(self.log())
 
     def kill(self):
         """SIGKILL to the supervisor; its children end with it."""

@@ -1,33 +1,22 @@
-"""What scenario tests share: where the programs are. BUILD names the Meson tree; `make test` gives build-asan."""
-import os
+"""What scenario tests share: where tests/stack.py is, and servers in folders of their own."""
 import pathlib
-import socket
+import sys
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="session")
-def build():
-    """The Meson tree under test."""
-    tree = pathlib.Path(os.environ.get("BUILD", "build-asan"))
-    return tree if tree.is_absolute() else ROOT / tree
-
-
-@pytest.fixture(scope="session")
-def bin_dir(build):
-    """The folder with certctl-server, certctl-signer, certctl-agent and certctl-cli."""
-    return build / "src/bin"
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from stack import Server  # noqa: E402
 
 
 @pytest.fixture
-def free_port():
-    """A function that gives a loopback port nobody listens on."""
+def place(tmp_path_factory):
+    """Makes servers, each in a folder of its own, and ends them."""
+    made = []
 
-    def find():
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            return s.getsockname()[1]
+    def make(**env):
+        made.append(Server(tmp_path_factory.mktemp("server") / "s", **env))
+        return made[-1]
 
-    return find
+    yield make
+    for s in made:
+        s.finish()

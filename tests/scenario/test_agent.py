@@ -10,10 +10,11 @@ import pytest
 
 import agent_rig
 from agent_rig import openssl
+from stack import BIN, free_port, no_sanitizer_report
 
 
 @pytest.fixture
-def server(tmp_path, free_port):
+def server(tmp_path):
     (tmp_path / "ca").mkdir()
     s = agent_rig.Server(agent_rig.Ca(tmp_path / "ca"), free_port())
     yield s
@@ -21,12 +22,12 @@ def server(tmp_path, free_port):
 
 
 @pytest.fixture
-def agent(tmp_path, bin_dir, server):
-    a = agent_rig.Agent(bin_dir / "certctl-agent", tmp_path, server)
+def agent(tmp_path, server):
+    a = agent_rig.Agent(BIN / "certctl-agent", tmp_path, server)
     yield a
     if a.process:
         a.stop()
-        assert "ERROR: AddressSanitizer" not in a.log() and "runtime error" not in a.log(), a.log()
+        no_sanitizer_report(a.log())
 
 
 def run(program, *args, **env):
@@ -37,8 +38,8 @@ def run(program, *args, **env):
 GOOD = ["--server", "https://localhost:1", "--api-key", "k", "--agent-id", "a", "--key-dir"]
 
 
-def test_what_cannot_start_says_what_to_set(bin_dir, tmp_path):
-    program = bin_dir / "certctl-agent"
+def test_what_cannot_start_says_what_to_set(tmp_path):
+    program = BIN / "certctl-agent"
     keys = str(tmp_path / "keys")
     (tmp_path / "empty.pem").write_text("")
     (tmp_path / "text.pem").write_text("no certificate\n")
@@ -61,8 +62,8 @@ def test_what_cannot_start_says_what_to_set(bin_dir, tmp_path):
         assert said in done.stderr and done.stderr.count("\n") == 1, (args, done.stderr)
 
 
-def test_help_and_version(bin_dir):
-    program = bin_dir / "certctl-agent"
+def test_help_and_version():
+    program = BIN / "certctl-agent"
     text = run(program, "--help")
     assert text.returncode == 0
     for flag in ("--server", "--api-key", "--agent-id", "--key-dir", "--ca-bundle", "--insecure-skip-verify", "--name"):

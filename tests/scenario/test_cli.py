@@ -2,7 +2,6 @@
 import contextlib
 import http.server
 import json
-import pathlib
 import ssl
 import subprocess
 import threading
@@ -10,7 +9,9 @@ import time
 
 import pytest
 
-DATA = pathlib.Path(__file__).resolve().parents[3] / "shared/data/field"
+from stack import BIN, ROOT, free_port
+
+DATA = ROOT.parent / "shared/data/field"
 KEY = "k-" + "0123456789abcdef" * 4
 
 
@@ -81,13 +82,13 @@ def server(identity):
 
 
 @pytest.fixture
-def cli(bin_dir, server, identity):
+def cli(server, identity):
     """Runs the program; the environment names the server, its CA and the key."""
 
     def run(*args, **env):
         settings = {"CERTCTL_SERVER_URL": server.url, "CERTCTL_API_KEY": KEY, "CERTCTL_SERVER_CA_BUNDLE_PATH": str(identity / "cert.pem")}
         settings.update(env)
-        return subprocess.run([bin_dir / "certctl-cli", *args], env=settings, capture_output=True, text=True, timeout=60)
+        return subprocess.run([BIN / "certctl-cli", *args], env=settings, capture_output=True, text=True, timeout=60)
 
     return run
 
@@ -154,7 +155,7 @@ def test_errors_of_the_server(cli, server):
     assert json.loads(cli("jobs", "cancel", "j", "--format=json").stdout) == {"status": "deleted"}
 
 
-def test_connection_errors(cli, server, free_port, identity, tmp_path):
+def test_connection_errors(cli, server, identity, tmp_path):
     r = cli("jobs", "list", "--server", f"https://127.0.0.1:{free_port()}")
     assert r.returncode == 1 and "connection refused" in r.stderr and "--server" in r.stderr
     r = cli("jobs", "list", CERTCTL_SERVER_CA_BUNDLE_PATH="")
@@ -424,7 +425,7 @@ def test_inspect_field_cases(cli, case):
         assert any(wanted[case["expect"]["finding"]] in text for text in findings), findings
 
 
-def test_output_that_cannot_be_written(bin_dir):
+def test_output_that_cannot_be_written():
     with open("/dev/full", "w") as full, contextlib.suppress(BrokenPipeError):
-        r = subprocess.run([bin_dir / "certctl-cli", "--help"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
+        r = subprocess.run([BIN / "certctl-cli", "--help"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
     assert r.returncode == 1 and "cannot write" in r.stderr

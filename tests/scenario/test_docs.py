@@ -2,17 +2,13 @@
 are quoted are in the source, and blocks marked ```sh run do run, in the order of their page, against the built programs."""
 import json
 import os
-import pathlib
 import re
 import socket
 import subprocess
-import sys
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
-from stack import BIN, Server, free_port, make_csr, until  # noqa: E402
+from stack import BIN, ROOT, Server, free_port, make_csr, until
 
 OURS = [p for p in ROOT.rglob("*.md") if p.relative_to(ROOT).parts[0] in
         ("docs", "src", "sql", "tests", "fuzz", "tools", "packaging", "README.md", "SECURITY.md")]

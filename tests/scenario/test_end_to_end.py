@@ -4,7 +4,6 @@ Whatever fails, nginx goes on serving what it served, the job says why, and once
 """
 import hashlib
 import os
-import pathlib
 import signal
 import socket
 import ssl
@@ -15,9 +14,8 @@ import time
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from agent_rig import Ca, Nginx  # noqa: E402
-from stack import BIN, ROOT, Server, free_port, until  # noqa: E402
+from agent_rig import Ca, Nginx
+from stack import BIN, ROOT, Server, free_port, no_sanitizer_report, until
 
 
 class Site:
@@ -110,8 +108,7 @@ class Rig:
 def rig(tmp_path_factory):
     r = Rig(tmp_path_factory.mktemp("end-to-end"))
     yield r
-    r.server.stop()
-    assert "ERROR: AddressSanitizer" not in r.server.log() and "runtime error" not in r.server.log()
+    r.server.finish()
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +119,7 @@ def site(rig):
     assert rig.ended(s.certificate)["status"] == "Completed"
     yield s
     s.close()
-    assert "ERROR: AddressSanitizer" not in s.log.read_text() and "runtime error" not in s.log.read_text()
+    no_sanitizer_report(s.log.read_text())
 
 
 def serves(site, digest, seconds=10):

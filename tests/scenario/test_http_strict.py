@@ -21,7 +21,7 @@ import time
 from urllib.parse import urlsplit
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from stack import Server  # noqa: E402
+from stack import Server, free_port  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DATA = os.path.join(ROOT, "..", "shared", "data", "http-malformed.jsonl")
@@ -161,12 +161,6 @@ def check_direct(target):
         n += 1
     print(f"direct: {n} malformed requests refused, {2 * n} good ones answered")
     return n
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 NGINX = """

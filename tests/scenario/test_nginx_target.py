@@ -12,6 +12,7 @@ import pytest
 
 import agent_rig
 from agent_rig import sha256_of_pem
+from stack import BIN, free_port, no_sanitizer_report
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to other users")
 GROUP = 4242
@@ -25,12 +26,12 @@ def soon(what, seconds=10):
 
 
 class Rig:
-    def __init__(self, tmp_path, bin_dir, free_port):
+    def __init__(self, tmp_path):
         (tmp_path / "ca").mkdir()
         self.ca = agent_rig.Ca(tmp_path / "ca")
         self.server = agent_rig.Server(self.ca, free_port())
         self.nginx = agent_rig.Nginx(tmp_path / "nginx", self.ca, free_port())
-        self.agent = agent_rig.Agent(bin_dir / "certctl-agent", tmp_path, self.server)
+        self.agent = agent_rig.Agent(BIN / "certctl-agent", tmp_path, self.server)
         self.old = self.nginx.served()
 
     def run(self, seconds=60, **config):
@@ -54,14 +55,14 @@ class Rig:
 
 
 @pytest.fixture
-def rig(tmp_path, bin_dir, free_port):
-    r = Rig(tmp_path, bin_dir, free_port)
+def rig(tmp_path):
+    r = Rig(tmp_path)
     yield r
     code = r.agent.stop() if r.agent.process else 0
     r.nginx.stop()
     r.server.stop()
     assert code == 0, r.agent.log()
-    assert "ERROR: AddressSanitizer" not in r.agent.log() and "runtime error" not in r.agent.log()
+    no_sanitizer_report(r.agent.log())
 
 
 def mode(path):
@@ -107,7 +108,7 @@ def test_reload_that_fails(rig):
     assert rig.is_old() and rig.pair_matches() and not rig.nginx.leftovers()
 
 
-def test_reload_that_fails_and_still_exits_0(rig, free_port):
+def test_reload_that_fails_and_still_exits_0(rig):
     """nginx -t passes over a port in use, nginx -s reload exits 0, and the old workers go on answering."""
     busy = free_port()
     with socket.create_server(("127.0.0.1", busy)):
@@ -128,7 +129,7 @@ def test_endpoint_that_serves_something_else(rig):
     assert rig.is_old() and rig.pair_matches()
 
 
-def test_endpoint_that_does_not_answer(rig, free_port):
+def test_endpoint_that_does_not_answer(rig):
     nobody = {"enabled": True, "endpoint": f"127.0.0.1:{free_port()}"}
     end = rig.run(post_deploy_verify=nobody, post_deploy_verify_backoff=100_000_000)
     assert end["status"] == "Failed" and "could not be asked what it serves" in end["error"]

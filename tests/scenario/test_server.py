@@ -10,31 +10,14 @@ import socket
 import ssl
 import stat
 import subprocess
-import sys
 import threading
 import time
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from stack import BIN, Server, free_port, make_csr, until  # noqa: E402
+from stack import BIN, Server, free_port, make_csr, until
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="plays with owners of files")
-
-
-@pytest.fixture
-def place(tmp_path_factory):
-    """Makes servers, each in a folder of its own, and stops them."""
-    made = []
-
-    def make(**env):
-        made.append(Server(tmp_path_factory.mktemp("server") / "s", **env))
-        return made[-1]
-
-    yield make
-    for s in made:
-        s.stop()
-        assert "ERROR: AddressSanitizer" not in s.log() and "runtime error" not in s.log()
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +25,7 @@ def plain(tmp_path_factory):
     """A server with what most tests here need."""
     s = Server(tmp_path_factory.mktemp("plain"), CERTCTL_AGENT_BOOTSTRAP_TOKEN="bootstrap-token-for-tests", CERTCTL_LOG_LEVEL="debug").start()
     yield s
-    s.stop()
-    assert "ERROR: AddressSanitizer" not in s.log() and "runtime error" not in s.log()
+    s.finish()
 
 
 def refused(s, *words, seconds=30):

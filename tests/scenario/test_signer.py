@@ -12,9 +12,10 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 
 import pytest
+
+from stack import BUILD, free_port, memory, until
 
 PLAIN_USER = 64999  # any user that is not root: supervisor, signer and network process then share it
 EPERM, EACCES = 1, 13
@@ -81,26 +82,10 @@ def alive(pid):
         return False
 
 
-def wait_for(what, seconds=20):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = what()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"not within {seconds} s: {what.__doc__ or what}")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 class Rig:
     """A supervisor with its two children, in a folder of its own."""
 
-    def __init__(self, folder, build, user=0, program="supervised", **settings):
+    def __init__(self, folder, user=0, program="supervised", **settings):
         self.folder = folder
         self.user = user
         self.state = folder / "state"
@@ -113,7 +98,7 @@ class Rig:
         self.programs.mkdir()
         own = "src/bin/certctl-server" if program == "certctl-server" else "tests/unit/bin/supervised"
         for source in (own, "tests/unit/bin/signer_probe", "src/bin/certctl-signer"):
-            shutil.copy(build / source, self.programs)
+            shutil.copy(BUILD / source, self.programs)
         self.state.mkdir(mode=0o755)
         os.chown(self.state, user, user)
         ceiling = folder / "ceiling.json"
@@ -145,7 +130,7 @@ class Rig:
                 raise AssertionError(f"ended with {self.process.returncode}:\n{self.text()}")
             return self.text().count(self.ready) >= times and self.net and self.signer
 
-        wait_for(serving)
+        until(serving)
 
     def child(self, mark):
         return next((pid for pid, line in children(self.process.pid).items() if mark in line), None)
@@ -189,12 +174,12 @@ class Rig:
 
 
 @pytest.fixture
-def rig(build):
+def rig():
     rigs = []
 
     def make(**kwargs):
         # Not below pytest's own folder: each pytest that starts closes that to other users, and ours run as several.
-        rigs.append(Rig(pathlib.Path(tempfile.mkdtemp(prefix="certctl-signer-")), build, **kwargs))
+        rigs.append(Rig(pathlib.Path(tempfile.mkdtemp(prefix="certctl-signer-")), **kwargs))
         return rigs[-1]
 
     yield make
@@ -270,7 +255,7 @@ def test_without_confinement_the_same_attempts_succeed(rig, program):
                                                 "handle of the signer", "kill the signer")]
     results = dict(zip([name for name, _ in tries], r.debug([call for _, call in tries])))
     assert [name for name, (result, _) in results.items() if result == -1] == []
-    wait_for(lambda: not alive(signer))
+    until(lambda: not alive(signer))
     assert '"msg":"running without confinement"' in r.text()
 
 
@@ -321,7 +306,7 @@ def test_a_message_that_is_none_ends_the_signer_and_both_are_started_anew(rig):
     r = rig().start()
     first = (r.net, r.signer)
     r.debug([(1, 4, "GET / HTTP/1.1", 14)])  # write(2) to the signer's socket
-    wait_for(lambda: not alive(first[1]))
+    until(lambda: not alive(first[1]))
     r.wait_serving(2)
     assert r.net not in first and r.signer not in first
     assert '"reason":"syntax"' in r.text() or '"msg":"signer stops"' in r.text()
@@ -357,7 +342,7 @@ def test_nothing_survives_the_supervisor(rig):
     pids = (r.net, r.signer)
     r.process.kill()
     r.process.wait(20)
-    wait_for(lambda: not any(alive(pid) for pid in pids))
+    until(lambda: not any(alive(pid) for pid in pids))
 
 
 def test_a_refused_start_ends_with_1_and_says_why(rig):
@@ -387,27 +372,10 @@ def test_passphrase_reaches_the_signer_alone(rig, program):
     for pid in (r.process.pid, r.net, r.signer):
         for name in ("environ", "cmdline"):
             assert secret.encode() not in pathlib.Path(f"/proc/{pid}/{name}").read_bytes(), (pid, name)
-    assert secret.encode() not in memory(r.net)
+    assert secret.encode() not in b"".join(memory(r.net))
     for file in r.folder.rglob("*"):
         if file.is_file() and not file.is_relative_to(r.programs):
             assert secret.encode() not in file.read_bytes(), file
-
-
-def memory(pid):
-    """All readable private memory of a process."""
-    found = []
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb") as mem:
-        for line in maps:
-            span, rights, *_ = line.split()
-            start, end = (int(x, 16) for x in span.split("-"))
-            if not rights.startswith("rw") or end - start > 1 << 30:
-                continue
-            try:
-                mem.seek(start)
-                found.append(mem.read(end - start))
-            except (OSError, ValueError):
-                continue
-    return b"".join(found)
 
 
 def test_tls_files_are_handed_over_on_change_and_on_sighup(rig):
@@ -419,13 +387,13 @@ def test_tls_files_are_handed_over_on_change_and_on_sighup(rig):
     r.start()
     assert '"certificate":"certificate one","key":"key one"' in r.text()
     cert.write_text("certificate two")
-    wait_for(lambda: '"certificate":"certificate two"' in r.text())
+    until(lambda: '"certificate":"certificate two"' in r.text())
     key.unlink()
     r.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: "TLS files not handed over, the old ones stay" in r.text())
+    until(lambda: "TLS files not handed over, the old ones stay" in r.text())
     (r.folder / "key.new").write_text("key three")
     (r.folder / "key.new").rename(key)
-    wait_for(lambda: '"key":"key three"' in r.text())
+    until(lambda: '"key":"key three"' in r.text())
     assert r.process.poll() is None
 
 
