@@ -176,7 +176,7 @@ where id = :id and status = 'Failed'
 
 -- name: jobs_to_retry
 -- :at time
-select id, type, certificate_id, agent_id, attempts, max_attempts from jobs
+select id, agent_id, attempts, max_attempts from jobs
 where next_run_at <= :at and status = 'Failed' and attempts < max_attempts
 order by next_run_at, id limit 200
 
@@ -184,7 +184,7 @@ order by next_run_at, id limit 200
 -- :at time
 -- :far time
 -- A lease beyond :far was given before the clock was set back.
-select id, agent_id, attempts, max_attempts from jobs
+select id, agent_id, attempts from jobs
 where next_run_at <= :at and status = 'Running' and (lease_until <= :at or lease_until > :far) order by lease_until, id limit 200
 
 -- name: job_lease_drop
@@ -211,7 +211,7 @@ update jobs set next_run_at = :at, scheduled_at = :at where id = :id and next_ru
 -- name: jobs_csr_overdue
 -- :at time
 -- :before time
-select id, certificate_id from jobs
+select id from jobs
 where next_run_at <= :at and status = 'AwaitingCSR' and scheduled_at < :before order by scheduled_at, id limit 200
 
 -- name: job_time_out
