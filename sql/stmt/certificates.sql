@@ -11,6 +11,10 @@ on conflict (certificate_id, target_id) do nothing
 -- :target text
 delete from certificate_target_mappings where certificate_id = :certificate and target_id = :target
 
+-- name: mapping_count
+-- :certificate text
+select count(*) from certificate_target_mappings where certificate_id = :certificate
+
 -- name: mapping_clear
 -- :certificate text
 delete from certificate_target_mappings where certificate_id = :certificate
@@ -28,11 +32,18 @@ where certificate_id = any (:ids) order by certificate_id, target_id
 -- name: certificate_targets
 -- :certificate text
 -- Targets that deployments go to, with their agents.
-select t.id, t.agent_id from certificate_target_mappings m
+select t.id, t.agent_id, true from certificate_target_mappings m
 join deployment_targets t on t.id = m.target_id
 join agents a on a.id = t.agent_id
 where m.certificate_id = :certificate and t.enabled and t.retired_at is null and a.retired_at is null
 order by t.agent_id, t.id
+
+-- name: certificate_targets_of_agent
+-- :certificate text
+-- :agent text
+select t.id, t.agent_id, true from deployment_targets t
+join certificate_target_mappings m on m.target_id = t.id and m.certificate_id = :certificate
+where t.agent_id = :agent and t.enabled and t.retired_at is null order by t.id
 
 -- name: targets_known [sqlite]
 -- :ids texts
@@ -167,5 +178,5 @@ update managed_certificates set status = :status, updated_at = :at where id = :i
 
 -- name: certificate_state
 -- :id text
-select c.status, c.last_renewal_at, r.max_retries, c.expires_at, c.common_name
+select c.status, c.last_renewal_at, r.max_retries, c.common_name
 from managed_certificates c join renewal_policies r on r.id = c.renewal_policy_id where c.id = :id

@@ -229,8 +229,7 @@ rc_t agents_pickup(request_t *rq, reply_t *rp)
   if (stopped(rq, rp, &got)) return got;
   got = request_db(rq, &db, &e);
   if (rc_ok(got))
-    got = db_query(db, SQL(rq->a, version_latest, .certificate = rq->param[1], .agent = rq->param[0]), &e);
-  if (rc_ok(got)) got = db_next(db, &e);
+    got = db_one(db, SQL(rq->a, version_latest, .certificate = rq->param[1], .agent = rq->param[0]), &e);
   if (rc_is(got, RC_NOTFOUND)) return reply_message(rq, rp, 404, "Certificate not found or not ready");
   if (rc_ok(got)) got = db_col_text_dup(db, 0, rq->a, &pem);
   if (!rc_ok(got)) return reply_error(rq, rp, got, &e);

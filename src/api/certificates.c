@@ -1,5 +1,6 @@
 #include "api/handlers.h"
 #include "api/resource_rules.h"
+#include "base/limits.h"
 #include "core/deploy.h"
 #include "core/inventory.h"
 #include "db/sql_stmts.h"
@@ -30,7 +31,8 @@ rc_t certificates_check(request_t *rq, void *row, const void *old, uint64_t *set
   if (!old && c->expires_at.us == 0) c->expires_at = US_NEVER; /* not sent */
   if (!old) c->last_renewal_at = c->last_deployment_at = US_NEVER;
   TRY(tags_check(rq, c->tags, e));
-  return json_get_texts(rq->body.root, "target_ids", 1000, rq->a, &c->target_ids, e);
+  const field_t *f = &res_certificate.fields[resource_field(&res_certificate, S("target_ids"))];
+  return json_get_texts(rq->body.root, f->name, (size_t)f->max, rq->a, &c->target_ids, e);
 }
 
 rc_t certificates_shape(request_t *rq, void *rows, size_t n, err_t *e)
@@ -180,25 +182,29 @@ rc_t certificates_versions(request_t *rq, reply_t *rp)
 
 rc_t certificates_deployments(request_t *rq, reply_t *rp)
 {
-  certificate_t c = {0};
+  certificate_t c;
   err_t e = {0};
   db_read_t *db;
-  rc_t got = load(rq, &c, &e);
+  void *rows;
+  size_t n;
+  int64_t total;
+  list_filter_t f = {.op = LO_IN_SUBQUERY,
+                     .value = val_text(rq->param[0]),
+                     .subquery = "id in (select target_id from certificate_target_mappings where certificate_id = ?)"};
+  list_query_t q = {
+      .res = &res_target, .filters = &f, .nfilters = 1, .sort = -1, .page = 1, .per_page = LIM_CERT_TARGETS};
+  rc_t got = request_db(rq, &db, &e);
+  if (rc_ok(got)) got = list_get(db, rq->a, &res_certificate, rq->param[0], &c, &e);
   if (rc_is(got, RC_NOTFOUND)) return not_found(rq, rp);
-  if (rc_ok(got)) got = request_db(rq, &db, &e);
+  if (rc_ok(got)) got = list_page(db, rq->a, &q, &rows, &n, &total, &e);
   if (!rc_ok(got)) return reply_error(rq, rp, got, &e);
   jw_t j = reply_json(rp, 200);
   jw_object(&j);
   jw_key(&j, "data");
   jw_array(&j);
-  for (size_t i = 0; i < c.target_ids.n; i++) {
-    target_t t;
-    got = list_get(db, rq->a, &res_target, c.target_ids.v[i], &t, &e);
-    if (!rc_ok(got)) return reply_error(rq, rp, got, &e);
-    json_row_write(&j, &res_target, &t, NULL);
-  }
+  for (size_t i = 0; i < n; i++) json_row_write(&j, &res_target, (const target_t *)rows + i, NULL);
   jw_array_end(&j);
-  jw_put_int(&j, "total", (int64_t)c.target_ids.n);
+  jw_put_int(&j, "total", total);
   jw_object_end(&j);
   return rc(RC_OK);
 }

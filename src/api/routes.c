@@ -13,7 +13,7 @@
 
 #define LISTS(p, permission, resource, text)                                                                                   \
   ROUTE(RM_GET, p, permission, rest_list, .out = (resource), .list = true, .queue = QC_BULK, .arena_max = 48 * KIB * KIB, .help = text)
-#define READS(p, permission, resource, text) ROUTE(RM_GET, p, permission, rest_get, .out = (resource), .arena_max = 1024 * KIB, .help = text)
+#define READS(p, permission, resource, text) ROUTE(RM_GET, p, permission, rest_get, .out = (resource), .arena_max = 4096 * KIB, .help = text)
 #define WRITES(m, p, permission, fn, resource, act, text)                                                                      \
   ROUTE(m, p, permission, fn, .in = (resource), .out = (resource), .body_max = 1024 * KIB, .arena_max = 4096 * KIB, .audit = (act), .help = text)
 
@@ -36,7 +36,8 @@ const route_t routes[] = {
   ROUTE(RM_GET, V1 "/auth/check", PERM_ANY, system_auth_check, .on_loop = true, .help = "who the caller is"),
   ROUTE(RM_GET, V1 "/auth/me", PERM_ANY, system_auth_me, .on_loop = true, .help = "the caller's roles and permissions"),
 
-  LISTS(V1 "/certificates", "cert.read", &res_certificate, "lists certificates"),
+  ROUTE(RM_GET, V1 "/certificates", "cert.read", rest_list, .out = &res_certificate, .list = true, .queue = QC_BULK, .arena_max = 48 * KIB * KIB,
+        .rows_max = 500 * KIB, .help = "lists certificates"), /* rows: with their targets */
   WRITES(RM_POST, V1 "/certificates", "cert.issue", certificates_create, &res_certificate, "certificate_created",
          "adds a certificate; with target_ids it is issued and deployed"),
   READS(V1 "/certificates/{id}", "cert.read", &res_certificate, "one certificate"),
@@ -44,10 +45,11 @@ const route_t routes[] = {
   ROUTE(RM_DELETE, V1 "/certificates/{id}", "cert.delete", certificates_archive, .audit = "certificate_archived", .help = "archives it"),
   ROUTE(RM_GET, V1 "/certificates/{id}/versions", "cert.read", certificates_versions, .out = &res_version, .arena_max = 48 * KIB * KIB,
         .help = "issued certificates, newest first"),
-  ROUTE(RM_GET, V1 "/certificates/{id}/deployments", "cert.read", certificates_deployments, .out = &res_target, .arena_max = 4096 * KIB, .help = "its targets"),
-  ROUTE(RM_POST, V1 "/certificates/{id}/renew", "cert.issue", certificates_renew, .body_max = 64 * KIB, .arena_max = 1024 * KIB,
+  ROUTE(RM_GET, V1 "/certificates/{id}/deployments", "cert.read", certificates_deployments, .out = &res_target, .arena_max = 48 * KIB * KIB,
+        .help = "its targets"),
+  ROUTE(RM_POST, V1 "/certificates/{id}/renew", "cert.issue", certificates_renew, .body_max = 64 * KIB, .arena_max = 16 * KIB * KIB,
         .audit = "renewal_triggered", .help = "issues anew"),
-  ROUTE(RM_POST, V1 "/certificates/{id}/deploy", "cert.edit", certificates_deploy, .body_max = 64 * KIB, .arena_max = 1024 * KIB,
+  ROUTE(RM_POST, V1 "/certificates/{id}/deploy", "cert.edit", certificates_deploy, .body_max = 64 * KIB, .arena_max = 16 * KIB * KIB,
         .audit = "deployment_triggered", .help = "deploys the newest version again"),
   ROUTE(RM_PUT, V1 "/certificates/{id}/targets/{target_id}", "cert.edit", certificates_map, .audit = "certificate_updated", .help = "maps a target"),
   ROUTE(RM_DELETE, V1 "/certificates/{id}/targets/{target_id}", "cert.edit", certificates_unmap, .audit = "certificate_updated", .help = "unmaps a target"),

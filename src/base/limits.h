@@ -10,6 +10,7 @@ enum {
   LIM_CERT_DER = 64 * 1024,      /* one certificate; the largest seen in public logs are about 30 KiB */
   LIM_CSR_DER = 16 * 1024,       /* one CSR: an RSA-8192 key, 100 names of 100 bytes */
   LIM_CERT_NAMES = 100,          /* names in one leaf; public CAs stop at 100 */
+  LIM_CERT_TARGETS = 10000,      /* deployment targets of one certificate: its renewal is one command with a job for each */
   LIM_COMMON_NAME = 64,          /* characters of a common name (ub-common-name, RFC 5280 A.1) */
   LIM_NAME_LEN = 253,            /* a DNS name in presentation form (RFC 1035) */
   LIM_PEM_FILE = 4 * 1024 * 1024, /* a bundle of every public root is 250 KiB */

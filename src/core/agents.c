@@ -46,8 +46,7 @@ static rc_t state_read(const core_t *core, arena_t *a, slice_t id, agent_state_t
 {
   DB_READ_SCOPED db_read_t *r = NULL;
   TRY(db_read_begin(core->db, &r, e));
-  TRY(db_query(r, SQL(a, agent_state, .id = id), e));
-  rc_t got = db_next(r, e);
+  rc_t got = db_one(r, SQL(a, agent_state, .id = id), e);
   if (rc_is(got, RC_NOTFOUND)) return err_set(e, RC_NOTFOUND, "agent", NULL, "Agent not found");
   TRY(got);
   ret->retired_at = db_col_time(r, 0);
@@ -107,8 +106,7 @@ static rc_t counts_read(const core_t *core, arena_t *a, slice_t id, agent_counts
 {
   DB_READ_SCOPED db_read_t *r = NULL;
   TRY(db_read_begin(core->db, &r, e));
-  TRY(db_query(r, SQL(a, agent_dependencies, .id = id), e));
-  TRY(db_next(r, e));
+  TRY(db_one(r, SQL(a, agent_dependencies, .id = id), e));
   *ret = (agent_counts_t){db_col_int(r, 0), db_col_int(r, 1), db_col_int(r, 2)};
   return rc(RC_OK);
 }

@@ -2,20 +2,11 @@
 
 #include "base/limits.h"
 #include "core/audit.h"
+#include "core/mapping.h"
 #include "db/list.h"
 #include "db/sql_stmts.h"
 #include "work/jobs.h"
 #include "x509/names.h"
-
-typedef struct mapped {
-  slice_t target, agent;
-  bool usable;
-} mapped_t;
-
-typedef struct mapping {
-  mapped_t *v;
-  size_t n;
-} mapping_t;
 
 /* Names by the one rule (x509/names.h), naming the field at fault. */
 static rc_t check_names(arena_t *a, const certificate_t *c, err_t *e)
@@ -26,33 +17,6 @@ static rc_t check_names(arena_t *a, const certificate_t *c, err_t *e)
   rc_t got = names_parse(a, c->common_name, &cn, e);
   if (!rc_ok(got) && e) e->field = "common_name";
   return got;
-}
-
-/* The given targets with their agents, ordered by agent; an id that does not exist is refused. */
-static rc_t mapping_read(const core_t *core, arena_t *a, texts_t ids, mapping_t *ret, err_t *e)
-{
-  DB_READ_SCOPED db_read_t *r = NULL;
-  mapping_t m = {.v = ARENA_ARRAY(a, mapped_t, ids.n + 1)};
-  rc_t got;
-  if (!m.v) return rc(RC_NOMEM);
-  TRY(db_read_begin(core->db, &r, e));
-  TRY(db_query(r, SQL(a, targets_known, .ids = ids), e));
-  while (rc_ok(got = db_next(r, e)) && m.n < ids.n) {
-    TRY(db_col_text_dup(r, 0, a, &m.v[m.n].target));
-    TRY(db_col_text_dup(r, 1, a, &m.v[m.n].agent));
-    m.v[m.n++].usable = db_col_bool(r, 2);
-  }
-  if (!rc_ok(got) && !rc_is(got, RC_NOTFOUND)) return got;
-  for (size_t i = 0; i < ids.n; i++) {
-    bool found = false;
-    for (size_t k = 0; k < m.n && !found; k++) found = slice_eq(m.v[k].target, ids.v[i]);
-    if (found) continue;
-    got = err_set(e, RC_INVALID, "unknown_reference", "target_ids", "names a target that does not exist");
-    err_value(e, ids.v[i].p, ids.v[i].n);
-    return got;
-  }
-  *ret = m;
-  return rc(RC_OK);
 }
 
 static void mapping_put(cmd_t *c, arena_t *a, slice_t certificate, texts_t ids)
@@ -108,7 +72,7 @@ rc_t inventory_create(const core_t *core, arena_t *a, certificate_t *c, const ac
   c->created_at = c->updated_at = time_wall(core->time);
   TRY(check_names(a, c, e));
   if (c->target_ids.n) {
-    TRY(mapping_read(core, a, c->target_ids, &m, e));
+    TRY(mapping_known(core, a, c->target_ids, &m, e));
     TRY(policy_attempts(core, a, c->renewal_policy_id, &attempts, e));
   }
   cmd_t *cmd = cmd_new(a);
@@ -129,7 +93,7 @@ rc_t inventory_update(const core_t *core, arena_t *a, certificate_t *c, uint64_t
   mapping_t m = {0};
   c->updated_at = time_wall(core->time);
   TRY(check_names(a, c, e));
-  if (targets) TRY(mapping_read(core, a, c->target_ids, &m, e));
+  if (targets) TRY(mapping_known(core, a, c->target_ids, &m, e));
   cmd_t *cmd = cmd_new(a);
   if (!cmd) return rc(RC_NOMEM);
   cmd_add(cmd, list_update(a, &res_certificate, c, set), 1);
@@ -142,10 +106,21 @@ rc_t inventory_update(const core_t *core, arena_t *a, certificate_t *c, uint64_t
   return db_submit(core->db, cmd, e);
 }
 
+static rc_t has_room(const core_t *core, arena_t *a, slice_t certificate, err_t *e)
+{
+  DB_READ_SCOPED db_read_t *r = NULL;
+  TRY(db_read_begin(core->db, &r, e));
+  TRY(db_one(r, SQL(a, mapping_count, .certificate = certificate), e));
+  if (db_col_int(r, 0) < LIM_CERT_TARGETS) return rc(RC_OK);
+  return err_limit(e, RC_INVALID, "too_many_targets", "target_id", "a certificate has at most {limit} targets",
+                   LIM_CERT_TARGETS);
+}
+
 rc_t inventory_map(const core_t *core, arena_t *a, slice_t certificate, slice_t target, bool add, const actor_t *who,
                    err_t *e)
 {
   us_t now = time_wall(core->time);
+  if (add) TRY(has_room(core, a, certificate, e));
   cmd_t *c = cmd_new(a);
   if (!c) return rc(RC_NOMEM);
   if (add) cmd_add(c, SQL(a, mapping_put, .certificate = certificate, .target = target), CMD_ANY_ROWS);
@@ -173,49 +148,37 @@ rc_t inventory_archive(const core_t *core, arena_t *a, slice_t certificate, cons
 
 /* --- renewal --- */
 
-typedef struct renewal {
-  slice_t status, common_name, live_job;
-  us_t expires_at, last_renewal_at;
-  int64_t attempts;
-  mapping_t agents;
-} renewal_t;
-
-static rc_t renewal_read(const core_t *core, arena_t *a, slice_t certificate, renewal_t *ret, err_t *e)
+rc_t certificate_state_read(const core_t *core, arena_t *a, slice_t id, certificate_state_t *ret, err_t *e)
 {
-  enum { AGENTS_MAX = 1000 };
   DB_READ_SCOPED db_read_t *r = NULL;
-  rc_t got;
   TRY(db_read_begin(core->db, &r, e));
-  TRY(db_query(r, SQL(a, certificate_state, .id = certificate), e));
-  got = db_next(r, e);
+  rc_t got = db_one(r, SQL(a, certificate_state, .id = id), e);
   if (rc_is(got, RC_NOTFOUND)) return err_set(e, RC_NOTFOUND, "certificate", NULL, "Certificate not found");
   TRY(got);
-  TRY(db_col_text_dup(r, 0, a, &ret->status));
   ret->last_renewal_at = db_col_time(r, 1);
   ret->attempts = db_col_int(r, 2) + 1;
-  ret->expires_at = db_col_time(r, 3);
-  TRY(db_col_text_dup(r, 4, a, &ret->common_name));
-  TRY(db_query(r, SQL(a, job_live_issuance, .certificate = certificate), e));
-  got = db_next(r, e);
-  if (rc_ok(got)) TRY(db_col_text_dup(r, 0, a, &ret->live_job));
-  else if (!rc_is(got, RC_NOTFOUND)) return got;
-  ret->agents.v = ARENA_ARRAY(a, mapped_t, AGENTS_MAX);
-  if (!ret->agents.v) return rc(RC_NOMEM);
-  TRY(db_query(r, SQL(a, certificate_targets, .certificate = certificate), e));
-  while (rc_ok(got = db_next(r, e)) && ret->agents.n < AGENTS_MAX) {
-    TRY(db_col_text_dup(r, 1, a, &ret->agents.v[ret->agents.n].agent));
-    ret->agents.v[ret->agents.n++].usable = true;
-  }
-  return rc_is(got, RC_NOTFOUND) ? rc(RC_OK) : got;
+  TRY(db_col_text_dup(r, 0, a, &ret->status));
+  return db_col_text_dup(r, 3, a, &ret->common_name);
 }
 
-static rc_t may_renew(const renewal_t *x, us_t now, err_t *e)
+static rc_t live_job(const core_t *core, arena_t *a, slice_t certificate, slice_t *ret, err_t *e)
 {
-  if (slice_ieq(x->status, S("Archived")))
+  DB_READ_SCOPED db_read_t *r = NULL;
+  TRY(db_read_begin(core->db, &r, e));
+  rc_t got = db_one(r, SQL(a, job_live_issuance, .certificate = certificate), e);
+  *ret = (slice_t){NULL, 0};
+  if (rc_is(got, RC_NOTFOUND)) return rc(RC_OK);
+  TRY(got);
+  return db_col_text_dup(r, 0, a, ret);
+}
+
+static rc_t may_renew(slice_t status, err_t *e)
+{
+  if (slice_ieq(status, S("Archived")))
     return err_set(e, RC_INVALID, "archived", NULL, "cannot renew archived certificate");
-  if (slice_ieq(x->status, S("Revoked")))
+  if (slice_ieq(status, S("Revoked")))
     return err_set(e, RC_INVALID, "revoked", NULL, "cannot renew revoked certificate");
-  if (slice_ieq(x->status, S("Expired")))
+  if (slice_ieq(status, S("Expired")))
     return err_set(e, RC_INVALID, "expired", NULL, "cannot renew expired certificate; reissue instead");
   return rc(RC_OK);
 }
@@ -223,22 +186,25 @@ static rc_t may_renew(const renewal_t *x, us_t now, err_t *e)
 rc_t inventory_renew(const core_t *core, arena_t *a, slice_t certificate, bool force, const actor_t *who,
                      slice_t *ret_job, err_t *e)
 {
-  renewal_t x = {0};
+  certificate_state_t x;
+  mapping_t m;
   size_t jobs = 0;
-  slice_t first = {NULL, 0};
+  slice_t live, first = {NULL, 0};
   us_t now = time_wall(core->time);
-  TRY(renewal_read(core, a, certificate, &x, e));
-  TRY(may_renew(&x, now, e));
-  if (x.live_job.n && !force)
+  TRY(certificate_state_read(core, a, certificate, &x, e));
+  TRY(may_renew(x.status, e));
+  TRY(live_job(core, a, certificate, &live, e));
+  if (live.n && !force)
     return err_set(e, RC_CONFLICT, "in_progress", NULL, "certificate renewal already in progress");
-  if (x.live_job.n) {
-    *ret_job = x.live_job;
+  if (live.n) {
+    *ret_job = live;
     return rc(RC_OK);
   }
   const char *type = us_is_never(x.last_renewal_at) ? "Issuance" : "Renewal";
+  TRY(mapping_of(core, a, certificate, (slice_t){NULL, 0}, &m, e));
   cmd_t *c = cmd_new(a);
   if (!c) return rc(RC_NOMEM);
-  TRY(jobs_for_agents(c, a, now, type, certificate, &x.agents, x.attempts, &first, &jobs));
+  TRY(jobs_for_agents(c, a, now, type, certificate, &m, x.attempts, &first, &jobs));
   if (jobs == 0)
     TRY(job_add(c, a, now,
                 &(job_spec_t){.type = slice_str(type),

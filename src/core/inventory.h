@@ -9,6 +9,16 @@
 #include "core/core.h"
 #include "model/resources.h"
 
+/* What decides whether a certificate may be renewed or deployed now. */
+typedef struct certificate_state {
+  slice_t status, common_name;
+  us_t last_renewal_at; /* never: not issued yet */
+  int64_t attempts;     /* that its policy gives a job */
+} certificate_state_t;
+
+/* RC_NOTFOUND. Reads the store, so nothing else may be reading. */
+MUST rc_t certificate_state_read(const core_t *core, arena_t *a, slice_t id, certificate_state_t *ret, err_t *e);
+
 /*
  * Stores the row with its target mapping and, with targets, one Issuance job per agent,
  * in one command. Fills id, times, status and defaults of *c. RC_INVALID (unknown target or
@@ -20,6 +30,7 @@ MUST rc_t inventory_create(const core_t *core, arena_t *a, certificate_t *c, con
 MUST rc_t inventory_update(const core_t *core, arena_t *a, certificate_t *c, uint64_t set, bool targets,
                            slice_t changed, const actor_t *who, err_t *e);
 
+/* RC_NOTFOUND: certificate, target, or a mapping to take away; RC_INVALID beyond LIM_CERT_TARGETS. */
 MUST rc_t inventory_map(const core_t *core, arena_t *a, slice_t certificate, slice_t target, bool add,
                         const actor_t *who, err_t *e);
 

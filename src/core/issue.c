@@ -28,8 +28,7 @@ typedef struct context {
 
 static rc_t read_certificate(db_read_t *r, arena_t *a, slice_t agent, context_t *x, err_t *e)
 {
-  TRY(db_query(r, SQL(a, issue_context, .id = x->cert.id, .agent = agent), e));
-  rc_t got = db_next(r, e);
+  rc_t got = db_one(r, SQL(a, issue_context, .id = x->cert.id, .agent = agent), e);
   if (rc_is(got, RC_NOTFOUND)) return err_set(e, RC_NOTFOUND, "certificate", NULL, "Certificate not found");
   TRY(got);
   TRY(db_col_text_dup(r, 0, a, &x->cert.common_name));
@@ -69,8 +68,7 @@ static rc_t read_job(db_read_t *r, arena_t *a, slice_t agent, bool operator, con
   }
   if (!rc_is(got, RC_NOTFOUND)) return got;
   if (x->job.id.n || operator) return rc(RC_OK);
-  TRY(db_query(r, SQL(a, version_latest, .certificate = x->cert.id, .agent = agent), e));
-  got = db_next(r, e);
+  got = db_one(r, SQL(a, version_latest, .certificate = x->cert.id, .agent = agent), e);
   if (rc_is(got, RC_NOTFOUND)) return rc(RC_OK);
   TRY(got);
   return db_col_text_dup(r, 0, a, &x->latest_pem);
@@ -246,8 +244,7 @@ static rc_t known(const core_t *core, arena_t *a, slice_t fingerprint, bool *ret
 {
   DB_READ_SCOPED db_read_t *r = NULL;
   TRY(db_read_begin(core->db, &r, e));
-  TRY(db_query(r, SQL(a, version_by_fingerprint, .fingerprint = fingerprint), e));
-  rc_t got = db_next(r, e);
+  rc_t got = db_one(r, SQL(a, version_by_fingerprint, .fingerprint = fingerprint), e);
   if (!rc_ok(got) && !rc_is(got, RC_NOTFOUND)) return got;
   *ret = rc_ok(got);
   return rc(RC_OK);

@@ -49,8 +49,7 @@ static rc_t admins(const core_t *core, arena_t *a, us_t now, int64_t *ret, err_t
 {
   DB_READ_SCOPED db_read_t *r = NULL;
   TRY(db_read_begin(core->db, &r, e));
-  TRY(db_query(r, SQL(a, auth_admins, .at = now), e));
-  TRY(db_next(r, e));
+  TRY(db_one(r, SQL(a, auth_admins, .at = now), e));
   *ret = db_col_int(r, 0);
   return rc(RC_OK);
 }

@@ -1,9 +1,11 @@
 #include "db/cmd.h"
 
+#include "base/limits.h"
+
 #include <string.h>
 
-/* Most statements of one command: 100 names of a certificate, each a row, and what goes with them. */
-enum { CMD_ITEMS_MAX = 256 };
+/* Most statements of one command: a job for each target of the widest certificate, and what goes with them. */
+enum { CMD_ITEMS_MAX = LIM_CERT_TARGETS + 64 };
 
 cmd_t *cmd_new(arena_t *a)
 {

@@ -5,6 +5,7 @@
 #ifndef DESC_ROUTE_H
 #define DESC_ROUTE_H
 
+#include "base/limits.h"
 #include "desc/field.h"
 
 typedef enum route_method { RM_GET, RM_POST, RM_PUT, RM_DELETE } route_method_t;
@@ -35,7 +36,7 @@ typedef struct route {
 } route_t;
 
 /* Limits of a route whose row names none. */
-enum { ROUTE_ARENA = 256 * 1024, ROUTE_STATEMENTS = 16, ROUTE_ROWS = 2000 };
+enum { ROUTE_ARENA = 256 * 1024, ROUTE_STATEMENTS = 16, ROUTE_ROWS = LIM_CERT_TARGETS + 2000 };
 
 #define PERM_OPEN "open" /* no authentication */
 #define PERM_ANY "any"   /* any authenticated actor */

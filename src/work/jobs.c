@@ -62,8 +62,7 @@ static rc_t fill(db_read_t *r, arena_t *a, const job_t *j, work_item_t *w, err_t
   bool csr = slice_is(j->status, "AwaitingCSR");
   *w = (work_item_t){.id = j->id, .type = j->type, .certificate_id = j->certificate_id, .target_id = j->target_id};
   w->status = csr ? S("AwaitingCSR") : S("Running");
-  TRY(db_query(r, SQL(a, job_work, .id = j->id), e));
-  TRY(db_next(r, e));
+  TRY(db_one(r, SQL(a, job_work, .id = j->id), e));
   if (csr) {
     TRY(db_col_text_dup(r, 0, a, &w->common_name));
     return db_col_texts_dup(r, 1, a, &w->sans);

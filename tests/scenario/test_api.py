@@ -1,18 +1,14 @@
 """The API of a running server: resources, bad input, who may do what, audit, jobs."""
 import base64
 import json
-import pathlib
 import re
 import subprocess
-import sys
 import threading
 import time
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
-from stack import Server, make_csr  # noqa: E402
+from stack import ROOT, Server, make_csr, no_sanitizer_report
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +17,7 @@ def server(tmp_path_factory):
     s.common = s.parents()
     yield s
     assert s.stop() == 0
-    assert "ERROR: AddressSanitizer" not in s.log() and "runtime error" not in s.log()
+    no_sanitizer_report(s.log())
 
 
 RESOURCES = {
@@ -487,3 +483,27 @@ def test_port_in_use(server):
 def test_no_secret_in_the_log(server):
     text = server.log()
     assert "root-key-for-tests" not in text and "PRIVATE KEY" not in text
+
+
+def test_certificate_with_thousands_of_targets(place):
+    """A wildcard of a large house: listed, read, renewed and deployed as any other."""
+    s, wide = place().start(), 2500
+    cert = s.made("/certificates", {**s.parents(), "name": "wide", "common_name": "wide.test"})["id"]
+    assert s.stop() == 0
+    sql = f"""
+        with recursive k(i) as (select 1 union all select i + 1 from k where i < {wide})
+        insert into agents (id, name, hostname, api_key_hash) select 'many-' || i, 'many ' || i, 'h', 'x' || i from k;
+        insert into deployment_targets (id, name, type, agent_id, config) select 'tgt-' || id, 'site', 'NGINX', id, '{{}}' from agents where id like 'many-%';
+        insert into certificate_target_mappings (certificate_id, target_id) select '{cert}', id from deployment_targets;
+        update managed_certificates set last_renewal_at = created_at;"""
+    subprocess.run(["sqlite3", s.state / "certctl.db", sql], check=True)
+    s.start()
+    assert len(s.get(f"/certificates/{cert}").json["target_ids"]) == wide
+    assert len(s.get("/certificates").json["data"][0]["target_ids"]) == wide
+    where = s.get(f"/certificates/{cert}/deployments").json
+    assert where["total"] == len(where["data"]) == wide
+    assert s.put(f"/certificates/{cert}", {"environment": "wide"}).status == 200
+    r = s.post(f"/certificates/{cert}/deploy")
+    assert r.status == 202 and r.json["jobs"] == wide, r
+    assert s.post(f"/certificates/{cert}/renew").status == 202
+    assert s.get("/jobs?type=Renewal").json["total"] == s.get("/jobs?type=Deployment").json["total"] == wide

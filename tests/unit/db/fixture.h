@@ -6,6 +6,7 @@
 #define TEST_DB_FIXTURE_H
 
 #include "base/arena.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "db/db.h"
 #include "db/list.h"
