@@ -27,8 +27,9 @@ WORK = ROOT / "build-mutate"
 TREE, BUILD = WORK / "tree", WORK / "out"
 FLIPS = {"==": "!=", "!=": "==", "<=": "<", ">=": ">", "<": "<=", ">": ">=", "&&": "||", "||": "&&"}
 OPERATOR = re.compile(r"(?<![-<>=!&|+*/%^])(==|!=|<=|>=|&&|\|\||<(?![<=])|>(?![>=]))(?![=])")
-TERM = r"([\w.>\-\[\]]+)"
-CHOICE = re.compile(rf"{TERM} ([<>]=?) {TERM} \? {TERM} : {TERM}\s*[;,)]")  # a < b ? a : b
+CAST = re.compile(r"\((?:u?int\d+_t|size_t|(?:unsigned )?(?:char|int|long long))\)(?=[\w(])")
+TERM = r"([\w.>\-\[\]]+|\([^()]*\))"
+CHOICE = re.compile(rf"{TERM} ([<>]=?) {TERM} \? *{TERM} : *{TERM}\s*[;,)]")  # a < b ? a : b
 CLAMP = re.compile(rf"if \({TERM} ([<>]=?) {TERM}\) {TERM} = {TERM};")  # if (a > b) a = b;
 # Whole-program tests that exercise a folder, tried when its unit tests notice nothing.
 SCENARIOS = {"agent": "agent nginx", "targets": "nginx", "api": "api", "core": "api", "work": "api", "net": "http", "signer": "signer",
@@ -45,8 +46,9 @@ def changed_files(base):
     return [f for f in out.stdout.split() if f.endswith(".c") and (ROOT / f).exists()]
 
 
-def same_either_way(line):
-    """Columns of the comparisons of a minimum, maximum or clamp: its values are equal where < and <= differ."""
+def ties(line):
+    """Columns of comparisons that choose a minimum, a maximum or a clamp: where < and <= differ, both give the same value."""
+    line = CAST.sub(lint.blank, line)
     return {m.start(2) for shape in (CHOICE, CLAMP) for m in shape.finditer(line) if {m[1], m[3]} == {m[4], m[5]}}
 
 
@@ -58,7 +60,7 @@ def sites(path):
         line = code[line_start:code.find("\n", m.start())]
         if line.lstrip().startswith("#") or "_Static_assert" in line or "CHECK(" in line:
             continue
-        if m.start(1) - line_start not in same_either_way(line):
+        if m.start(1) - line_start not in ties(line):
             yield m.start(1), m.group(1)
 
 
