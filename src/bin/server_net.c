@@ -20,7 +20,13 @@
 #include <stdio.h>
 #include <stdatomic.h>
 
-enum { TURN_MS = 1000, PARKED_MAX = 16384, WORK_ARENA = 8 * 1024 * 1024, RECONSIDER_S = 3600 };
+enum {
+  TURN_MS = 1000,
+  PARKED_MAX = 16384,
+  WORK_ARENA = 8 * 1024 * 1024,
+  RECONSIDER_S = 3600,
+  SIGNER_PATIENCE_MS = 30000 /* a batch takes 10 ms; opening a record of a million signatures, uncached, 1.6 s */
+};
 
 typedef struct net {
   app_t app;
@@ -144,7 +150,7 @@ static rc_t start(net_t *n, arena_t *a, err_t *e)
 {
   core_t *core = &n->app.core;
   TRY(prepare(n, e));
-  TRY(signer_client_new(LINK_SIGNER, &core->signer, e));
+  TRY(signer_client_new(LINK_SIGNER, SIGNER_PATIENCE_MS, &core->signer, e));
   TRY(store_open(n, e));
   db_on_wake(core->db, on_wake, NULL);
   TRY(app_start(&n->app, e));
@@ -157,11 +163,13 @@ static rc_t start(net_t *n, arena_t *a, err_t *e)
   return link_ready(e);
 }
 
-static void serve(net_t *n, arena_t *a)
+/* Until it is told to end, true; or false when the signer is lost: then the supervisor starts both anew. */
+static bool serve(net_t *n, arena_t *a)
 {
   for (;;) {
     int number = child_signal_wait(TURN_MS);
-    if (number == SIGTERM || number == SIGINT) return;
+    if (number == SIGTERM || number == SIGINT) return true;
+    if (signer_client_dead(n->app.core.signer)) return false;
     arena_reset(a);
     wake_agents(n, a);
     identity_turn(n, a);
@@ -192,9 +200,9 @@ int server_net_run(const conf_t *conf)
   rc_t got = a ? link_open(false, &e) : rc(RC_NOMEM);
   if (rc_ok(got)) got = start(&n, a, &e);
   if (rc_ok(got)) {
-    serve(&n, a);
+    bool told = serve(&n, a);
     stop(&n);
-    return 0;
+    return told ? 0 : 1;
   }
   /* A signer that ended has said itself why. */
   log_err(rc_is(got, RC_CLOSED) ? LOG_DEBUG : LOG_ERROR, "startup refused", &e);

@@ -66,6 +66,13 @@ rc_t channel_write(int fd, slice_t bytes, err_t *e)
   return rc(RC_OK);
 }
 
+void channel_patience(int fd, int64_t ms)
+{
+  struct timeval t = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+  CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t) == 0);
+  CHECK(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t) == 0);
+}
+
 void channel_shut(int fd)
 {
   if (fd >= 0) shutdown(fd, SHUT_RDWR);

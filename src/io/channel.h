@@ -23,6 +23,9 @@ MUST rc_t channel_read(int fd, void *out, size_t cap, size_t *ret_n, err_t *e);
 /* All of it. */
 MUST rc_t channel_write(int fd, slice_t bytes, err_t *e);
 
+/* From now on a read or write of this side waits at most `ms` for the next bytes, then RC_AGAIN. */
+void channel_patience(int fd, int64_t ms);
+
 /* Wakes both sides' blocked reads and writes; they then answer RC_CLOSED. */
 void channel_shut(int fd);
 void channel_close(int *fd);

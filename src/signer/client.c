@@ -1,6 +1,6 @@
 #include "signer/client.h"
 
-#include "base/check.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "io/channel.h"
 #include "signer/frame_io.h"
@@ -133,7 +133,7 @@ static void *run(void *self)
     pthread_mutex_unlock(&c->lock);
     rc_t r = exchange(c, first, n, &f);
     if (rc_ok(r)) r = hand_out(first, &f);
-    else r = rc(RC_CLOSED);
+    else if (rc_is(r, RC_AGAIN)) log_line(LOG_ERROR, "signer gave no answer in time");
     if (rc_ok(r)) finish(first, NULL);
     pthread_mutex_lock(&c->lock);
     if (rc_ok(r)) continue;
@@ -151,7 +151,7 @@ static void *run(void *self)
   return NULL;
 }
 
-rc_t signer_client_new(int fd, signer_client_t **ret, err_t *e)
+rc_t signer_client_new(int fd, int64_t patience_ms, signer_client_t **ret, err_t *e)
 {
   signer_client_t *c = (signer_client_t *)mem_alloc(sizeof *c);
   if (!c) return err_set(e, RC_NOMEM, "signer_client", NULL, "out of memory");
@@ -159,6 +159,7 @@ rc_t signer_client_new(int fd, signer_client_t **ret, err_t *e)
   pthread_cond_init(&c->work, NULL);
   c->tail = &c->head;
   c->fd = fd;
+  channel_patience(fd, patience_ms);
   c->out = buf_heap(LIM_SIGN_FRAME + MSG_HEAD);
   c->in = buf_heap(LIM_SIGN_FRAME + MSG_HEAD);
   if (pthread_create(&c->thread, NULL, run, c) != 0) {
@@ -167,6 +168,14 @@ rc_t signer_client_new(int fd, signer_client_t **ret, err_t *e)
   }
   *ret = c;
   return rc(RC_OK);
+}
+
+bool signer_client_dead(signer_client_t *c)
+{
+  pthread_mutex_lock(&c->lock);
+  bool dead = c->dead;
+  pthread_mutex_unlock(&c->lock);
+  return dead;
 }
 
 void signer_client_free(signer_client_t *c)

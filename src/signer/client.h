@@ -11,8 +11,15 @@
 
 typedef struct signer_client signer_client_t;
 
-/* Takes over the connected socket `fd`; starts the client's thread. */
-MUST rc_t signer_client_new(int fd, signer_client_t **ret, err_t *e);
+/*
+ * Takes over the connected socket `fd`; starts the client's thread. A signer that says nothing for `patience_ms`
+ * while it is asked counts as dead, and the log says so.
+ */
+MUST rc_t signer_client_new(int fd, int64_t patience_ms, signer_client_t **ret, err_t *e);
+
+/* Whether the signer ended or fell silent: every call answers RC_CLOSED from then on. */
+bool signer_client_dead(signer_client_t *c);
+
 void signer_client_free(signer_client_t *c);
 
 /*

@@ -190,7 +190,7 @@ int main(int argc, char **argv)
   signer_ctx = EVP_PKEY_CTX_new_from_pkey(NULL, own, NULL);
   CHECK(signer_ctx && EVP_PKEY_sign_init(signer_ctx) == 1);
   EVP_PKEY_free(own);
-  OK(signer_client_new(ends[0], &client, NULL));
+  OK(signer_client_new(ends[0], 60000, &client, NULL));
   slice_t chain;
   OK(signer_ca_chain(client, S("iss-local"), setup, &chain, NULL)); /* it has started */
 

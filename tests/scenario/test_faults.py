@@ -110,6 +110,32 @@ def test_disk_full(place, small_disk, tmp_path):
 # --- the signer dies ---
 
 
+def issuable(s, name):
+    """An agent, a certificate of its and a target: (agent, certificate) for a CSR."""
+    a = s.agent(name)
+    s.made("/targets", {"id": f"tgt-{name}", "name": "t", "type": "NGINX", "agent_id": a["id"], "config": NGINX})
+    return a, s.made("/certificates", {**s.common, "name": name, "common_name": "www.example.test", "target_ids": [f"tgt-{name}"]})
+
+
+def test_signer_that_falls_silent_is_started_anew(place, tmp_path):
+    """Stopped, not dead: the request in hand ends with 503, both processes come anew, the same request is signed once."""
+    s = place().start()
+    s.common = s.parents()
+    a, c = issuable(s, "silent")
+    csr, _ = make_csr(tmp_path, ["DNS:www.example.test"])
+    kids = s.children()
+    os.kill(kids["signer"], signal.SIGSTOP)
+    with contextlib.suppress(OSError, http.client.HTTPException):  # the answer may be cut off with its process
+        assert s.post(f"/agents/{a['id']}/csr", {"csr_pem": csr, "certificate_id": c["id"]}, key=a["api_key"]).status == 503
+    until(lambda: len(now := s.children()) == 2 and not set(now.values()) & set(kids.values()), 60, "both children anew")
+    s.ready()
+    assert "signer gave no answer in time" in s.log()
+    assert s.post(f"/agents/{a['id']}/csr", {"csr_pem": csr, "certificate_id": c["id"]}, key=a["api_key"]).status == 202
+    assert s.get(f"/certificates/{c['id']}/versions").json["total"] == 1
+    s.stop()
+    sound(s)
+
+
 def test_signer_killed_in_the_middle_of_a_batch(place, tmp_path):
     """Clients ask again after a 503 or a torn connection. In the end each has one leaf, and the signer signed once for each."""
     agents, each = 8, 4

@@ -169,7 +169,7 @@ int main(int argc, char **argv)
   static const key_kind_t kinds[KEYS] = {KEY_P256, KEY_P384, KEY_RSA, KEY_ED25519};
   for (int i = 0; i < KEYS; i++)
     if (!rc_ok(key_generate(kinds[i], 2048, &keys[i], &e))) die("key", &e);
-  if (!rc_ok(signer_client_new(fd, &client, &e))) die("client", &e);
+  if (!rc_ok(signer_client_new(fd, 60000, &client, &e))) die("client", &e);
   for (size_t i = 0; i < COUNT_OF(probes); i++) run(client, keys, &probes[i], i);
   fflush(stdout);
   if (argc == 4) _exit(0); /* freeing the client would shut the socket down for its owner too */

@@ -59,7 +59,7 @@ static int network_process(void)
   if (rc_ok(r)) r = link_open(false, &e);
   if (rc_ok(r)) r = confine_net(&c, &e);
   if (rc_ok(r) && c.server_tls_cert_path.n > 0) r = show_tls(true, &e);
-  if (rc_ok(r)) r = signer_client_new(LINK_SIGNER, &client, &e);
+  if (rc_ok(r)) r = signer_client_new(LINK_SIGNER, 60000, &client, &e);
   if (rc_ok(r)) r = ask(client, &e);
   if (rc_ok(r)) r = link_ready(&e);
   if (!rc_ok(r)) {

@@ -81,7 +81,7 @@ void world_signer(world_t *w)
   must(channel_stream(ends, &e), &e);
   w->signer_fd = ends[1];
   assert_int_equal(pthread_create(&w->thread, NULL, serve, w), 0);
-  must(signer_client_new(ends[0], &w->core.signer, &e), &e);
+  must(signer_client_new(ends[0], 60000, &w->core.signer, &e), &e);
 }
 
 void world_signer_gone(world_t *w)

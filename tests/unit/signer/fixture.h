@@ -100,7 +100,7 @@ static inline void fixture_connect(fixture_t *f)
   must_be_ok(channel_stream(ends, &e), &e);
   f->signer_fd = ends[1];
   assert_int_equal(pthread_create(&f->thread, NULL, fixture_run, f), 0);
-  must_be_ok(signer_client_new(ends[0], &f->client, &e), &e);
+  must_be_ok(signer_client_new(ends[0], 60000, &f->client, &e), &e);
 }
 
 static inline void fixture_start(fixture_t *f, slice_t ceiling)
