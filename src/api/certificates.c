@@ -160,11 +160,19 @@ rc_t certificates_archive(request_t *rq, reply_t *rp)
   return rc(RC_OK);
 }
 
-rc_t certificates_versions(request_t *rq, reply_t *rp)
+/* A list that belongs to the certificate of the path; RC_NOTFOUND when there is no such certificate. */
+static rc_t list_of(request_t *rq, const list_query_t *q, void **ret_rows, size_t *ret_n, int64_t *ret_total, err_t *e)
 {
   certificate_t c;
-  err_t e = {0};
   db_read_t *db;
+  TRY(request_db(rq, &db, e));
+  TRY(list_get(db, rq->a, &res_certificate, rq->param[0], &c, e));
+  return list_page(db, rq->a, q, ret_rows, ret_n, ret_total, e);
+}
+
+rc_t certificates_versions(request_t *rq, reply_t *rp)
+{
+  err_t e = {0};
   void *rows;
   size_t n;
   int64_t total;
@@ -172,19 +180,15 @@ rc_t certificates_versions(request_t *rq, reply_t *rp)
       .field = resource_field(&res_version, S("certificate_id")), .op = LO_EQ, .value = val_text(rq->param[0])};
   list_query_t q = {.res = &res_version, .filters = &f, .nfilters = 1, .sort = -1, .desc = true};
   TRY(rest_paging(rq, &q.page, &q.per_page));
-  rc_t got = request_db(rq, &db, &e);
-  if (rc_ok(got)) got = list_get(db, rq->a, &res_certificate, rq->param[0], &c, &e);
+  rc_t got = list_of(rq, &q, &rows, &n, &total, &e);
   if (rc_is(got, RC_NOTFOUND)) return not_found(rq, rp);
-  if (rc_ok(got)) got = list_page(db, rq->a, &q, &rows, &n, &total, &e);
   if (!rc_ok(got)) return reply_error(rq, rp, got, &e);
   return rest_reply_rows(rq, rp, &res_version, rows, n, total, q.page, q.per_page);
 }
 
 rc_t certificates_deployments(request_t *rq, reply_t *rp)
 {
-  certificate_t c;
   err_t e = {0};
-  db_read_t *db;
   void *rows;
   size_t n;
   int64_t total;
@@ -193,10 +197,8 @@ rc_t certificates_deployments(request_t *rq, reply_t *rp)
                      .subquery = "id in (select target_id from certificate_target_mappings where certificate_id = ?)"};
   list_query_t q = {
       .res = &res_target, .filters = &f, .nfilters = 1, .sort = -1, .page = 1, .per_page = LIM_CERT_TARGETS};
-  rc_t got = request_db(rq, &db, &e);
-  if (rc_ok(got)) got = list_get(db, rq->a, &res_certificate, rq->param[0], &c, &e);
+  rc_t got = list_of(rq, &q, &rows, &n, &total, &e);
   if (rc_is(got, RC_NOTFOUND)) return not_found(rq, rp);
-  if (rc_ok(got)) got = list_page(db, rq->a, &q, &rows, &n, &total, &e);
   if (!rc_ok(got)) return reply_error(rq, rp, got, &e);
   jw_t j = reply_json(rp, 200);
   jw_object(&j);
