@@ -127,7 +127,7 @@ def test_signer_that_falls_silent_is_started_anew(place, tmp_path):
     os.kill(kids["signer"], signal.SIGSTOP)
     with contextlib.suppress(OSError, http.client.HTTPException):  # the answer may be cut off with its process
         assert s.post(f"/agents/{a['id']}/csr", {"csr_pem": csr, "certificate_id": c["id"]}, key=a["api_key"]).status == 503
-    until(lambda: len(now := s.children()) == 2 and not set(now.values()) & set(kids.values()), 60, "both children anew")
+    until(lambda: len(now := s.children()) == 2 and not set(now.values()) & set(kids.values()), 120, "both children anew")
     s.ready()
     assert "signer gave no answer in time" in s.log()
     assert s.post(f"/agents/{a['id']}/csr", {"csr_pem": csr, "certificate_id": c["id"]}, key=a["api_key"]).status == 202
@@ -323,12 +323,18 @@ def hammer(s, requests, threads=3):
 
 def test_memory_is_flat_over_10000_requests(server):
     pid = server.children()["net"]
-    hammer(server, 8000)
-    before = rss_kib(pid)
-    hammer(server, 10000)
-    after = rss_kib(pid)
     sanitized = b"__asan_init" in (BIN / "certctl-server").read_bytes()
-    assert after - before < (before // 10 if sanitized else 2048), (before, after)
+    hammer(server, 8000)
+    before, seen = rss_kib(pid), []
+    for _ in range(3):  # on a busy machine more threads may have come; what leaks grows each time
+        hammer(server, 10000)
+        after = rss_kib(pid)
+        seen.append((before, after))
+        if after - before < (before // 10 if sanitized else 2048):
+            break
+        before = after
+    else:
+        pytest.fail(f"grows with each 10,000 requests: {seen} KiB")
     assert server.children()["net"] == pid
 
 
