@@ -2,74 +2,17 @@
  * Requests through dispatch and handlers without a network: who is refused before anything is read, and every
  * allocation of a read and of writes failing in turn.
  */
-#include "world.h"
+#include "app.h"
 
-#include "api/app.h"
-#include "core/setup.h"
 #include "wire/json_in.h"
 
 #include <stdio.h>
 
-static const conf_key_t keys[] = {{{(const uint8_t *)"root", 4}, {(const uint8_t *)"root-key", 8}, true},
-                                  {{(const uint8_t *)"reader", 6}, {(const uint8_t *)"reader-key", 10}, false}};
-
-typedef struct fix {
-  world_t w;
-  app_t app;
-  http_app_t http;
-} fix_t;
-
-static int setup(void **state)
-{
-  static fix_t f;
-  err_t e = {0};
-  world_open(&f.w);
-  world_signer(&f.w);
-  f.w.conf.keys = keys;
-  f.w.conf.nkeys = COUNT_OF(keys);
-  f.app = (app_t){.core = f.w.core};
-  must(setup_store(&f.w.core, &e), &e);
-  must(app_start(&f.app, &e), &e);
-  f.http = app_http(&f.app);
-  *state = &f;
-  return 0;
-}
-
-static int teardown(void **state)
-{
-  fix_t *f = *state;
-  app_stop(&f->app);
-  world_close(&f->w);
-  return 0;
-}
-
-/* One request; the body of the reply lives in the arena. The n-th allocation fails, when n is not below 0. */
-static http_response_t ask(fix_t *f, arena_t *a, const char *method, const char *path, const char *key,
+/* One request; the n-th allocation fails, when n is not below 0. */
+static http_response_t ask(app_world_t *f, arena_t *a, const char *method, const char *path, const char *key,
                            const char *body, long n)
 {
-  char text[2048];
-  http1_head_t head;
-  http_plan_t plan = {0};
-  http_response_t rp = {0};
-  size_t scan = 0;
-  err_t e = {0};
-  int len = snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n%s%s%s\r\n", method, path,
-                     strlen(body), key ? "Authorization: Bearer " : "", key ? key : "", key ? "\r\n" : "");
-  must(http1_request(slice_of(text, (size_t)len), &scan, &head, &e), &e);
-  f->http.plan(f->http.self, &head, &plan);
-  assert_int_equal(plan.status, 0);
-  const http_request_t rq = {.head = &head,
-                             .body = slice_str(body),
-                             .remote_addr = S("127.0.0.1"),
-                             .request_id = S("r-1"),
-                             .route = plan.route,
-                             .arena = a};
-  arena_set_budget(a, plan.arena_max);
-  mem_fail_after(n);
-  f->http.handle(f->http.self, &rq, &rp);
-  mem_fail_after(-1);
-  assert_true(rp.status >= 200 && rp.status < 600);
-  return rp;
+  return app_ask(f, a, &(ask_t){.method = method, .path = path, .key = key, .body = body, .fail = n + 1});
 }
 
 /* A reply is whole, whatever happened: JSON text where it has a body. */
@@ -100,7 +43,7 @@ static void test_refusals_come_before_the_body_is_read(void **state)
       {"GET", "/ready", NULL, 200},
       {"POST", "/api/v1/teams", "root-key", 400},
   };
-  fix_t *f = *state;
+  app_world_t *f = *state;
   for (size_t i = 0; i < COUNT_OF(v); i++) {
     arena_t *a = arena_new(1 << 20);
     http_response_t rp = ask(f, a, v[i].method, v[i].path, v[i].key, "not JSON", -1);
@@ -113,7 +56,7 @@ static void test_refusals_come_before_the_body_is_read(void **state)
 /* Every route that is not open refuses who brings no key, and an agent's key is refused where it has no business. */
 static void test_no_route_answers_without_a_key(void **state)
 {
-  fix_t *f = *state;
+  app_world_t *f = *state;
   static const char *const paths[] = {"certificates", "issuers",          "targets", "profiles",       "teams",
                                       "owners",       "renewal-policies", "agents",  "agents/retired", "jobs",
                                       "audit",        "stats/summary",    "metrics", "auth/check",     "auth/me"};
@@ -130,7 +73,7 @@ static void test_no_route_answers_without_a_key(void **state)
 
 static void test_torture_of_a_list(void **state)
 {
-  fix_t *f = *state;
+  app_world_t *f = *state;
   int failures = 0, status = 0;
   for (long n = 0; n < 300 && status != 200; n++) {
     arena_t *a = arena_new(48 << 20);
@@ -148,7 +91,7 @@ static void test_torture_of_a_list(void **state)
 /* Either the row, its audit row and 201, or nothing of it. */
 static void test_torture_of_a_create(void **state)
 {
-  fix_t *f = *state;
+  app_world_t *f = *state;
   int failures = 0, status = 0;
   for (long n = 0; n < 300 && status != 201; n++) {
     arena_t *a = arena_new(8 << 20);
@@ -173,7 +116,7 @@ static void test_torture_of_a_create(void **state)
 
 static void test_torture_of_a_change(void **state)
 {
-  fix_t *f = *state;
+  app_world_t *f = *state;
   int failures = 0, status = 0;
   for (long n = 0; n < 300 && status != 200; n++) {
     arena_t *a = arena_new(8 << 20);
@@ -197,7 +140,7 @@ static void test_torture_of_a_change(void **state)
 /* Refused requests write one audit row a minute each, through allocations that fail. */
 static void test_torture_of_a_refusal(void **state)
 {
-  fix_t *f = *state;
+  app_world_t *f = *state;
   for (long n = 0; n < 60; n++) {
     arena_t *a = arena_new(1 << 20);
     f->w.now = us_add_s(f->w.now, 60);
@@ -210,7 +153,7 @@ static void test_torture_of_a_refusal(void **state)
 
 static void test_a_signer_that_is_gone_is_503_on_ready(void **state)
 {
-  fix_t *f = *state;
+  app_world_t *f = *state;
   arena_t *a = arena_new(1 << 20);
   world_signer_gone(&f->w);
   http_response_t rp = ask(f, a, "GET", "/ready", NULL, "", -1);
@@ -222,7 +165,7 @@ static void test_a_signer_that_is_gone_is_503_on_ready(void **state)
 
 int main(void)
 {
-#define WITH_APP(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+#define WITH_APP(t) cmocka_unit_test_setup_teardown(t, app_setup, app_teardown)
   const struct CMUnitTest tests[] = {
       WITH_APP(test_refusals_come_before_the_body_is_read),
       WITH_APP(test_no_route_answers_without_a_key),
