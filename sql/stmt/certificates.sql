@@ -167,5 +167,5 @@ update managed_certificates set status = :status, updated_at = :at where id = :i
 
 -- name: certificate_state
 -- :id text
-select c.status, c.last_renewal_at, r.max_retries, c.expires_at, c.common_name
+select c.status, c.last_renewal_at, r.max_retries, c.common_name
 from managed_certificates c join renewal_policies r on r.id = c.renewal_policy_id where c.id = :id

@@ -127,6 +127,11 @@ static void add_scoped(scoped_grant_t *list, size_t *n, const role_t *ro, const 
     if (permset_has(&ro->global, p)) list[(*n)++] = (scoped_grant_t){p, g->scope_type, g->scope_id};
 }
 
+static bool is_of(const grant_t *g, const actor_t *actor)
+{
+  return slice_eq(g->actor_id, actor->id) && slice_eq(g->actor_type, actor->type);
+}
+
 /* Fills permissions and roles from the actor's grants. */
 static rc_t grants_apply(building_t *b, actor_t *actor)
 {
@@ -134,9 +139,9 @@ static rc_t grants_apply(building_t *b, actor_t *actor)
   size_t mine = 0, scoped = 0;
   for (size_t i = 0; i < b->ngrants; i++) {
     const grant_t *g = &b->grants[i];
-    if (!slice_eq(g->actor_id, actor->id) || !slice_eq(g->actor_type, actor->type)) continue;
+    if (!is_of(g, actor)) continue;
     mine++;
-    scoped += g->scope_id.n > 0;
+    if (g->scope_id.n) scoped++;
   }
   if (mine == 0) return rc(RC_OK);
   slice_t *roles = ARENA_ARRAY(a, slice_t, mine);
@@ -144,14 +149,12 @@ static rc_t grants_apply(building_t *b, actor_t *actor)
   if (!roles || !list) return rc(RC_NOMEM);
   for (size_t i = 0; i < b->ngrants; i++) {
     const grant_t *g = &b->grants[i];
-    if (!slice_eq(g->actor_id, actor->id) || !slice_eq(g->actor_type, actor->type)) continue;
+    if (!is_of(g, actor)) continue;
     role_t *ro = role_of(b, g->role);
     if (!ro) continue;
     roles[actor->nroles++] = g->role;
     if (g->scope_id.n) add_scoped(list, &actor->nscoped, ro, g);
-    else
-      for (int p = 0; p < PERMISSION_COUNT; p++)
-        if (permset_has(&ro->global, p)) permset_add(&actor->global, p);
+    else permset_join(&actor->global, &ro->global);
   }
   actor->roles = roles;
   actor->scoped = list;

@@ -28,6 +28,13 @@ static rc_t check_names(arena_t *a, const certificate_t *c, err_t *e)
   return got;
 }
 
+static bool maps(const mapping_t *m, slice_t target)
+{
+  for (size_t i = 0; i < m->n; i++)
+    if (slice_eq(m->v[i].target, target)) return true;
+  return false;
+}
+
 /* The given targets with their agents, ordered by agent; an id that does not exist is refused. */
 static rc_t mapping_read(const core_t *core, arena_t *a, texts_t ids, mapping_t *ret, err_t *e)
 {
@@ -44,9 +51,7 @@ static rc_t mapping_read(const core_t *core, arena_t *a, texts_t ids, mapping_t 
   }
   if (!rc_ok(got) && !rc_is(got, RC_NOTFOUND)) return got;
   for (size_t i = 0; i < ids.n; i++) {
-    bool found = false;
-    for (size_t k = 0; k < m.n && !found; k++) found = slice_eq(m.v[k].target, ids.v[i]);
-    if (found) continue;
+    if (maps(&m, ids.v[i])) continue;
     got = err_set(e, RC_INVALID, "unknown_reference", "target_ids", "names a target that does not exist");
     err_value(e, ids.v[i].p, ids.v[i].n);
     return got;
@@ -175,7 +180,7 @@ rc_t inventory_archive(const core_t *core, arena_t *a, slice_t certificate, cons
 
 typedef struct renewal {
   slice_t status, common_name, live_job;
-  us_t expires_at, last_renewal_at;
+  us_t last_renewal_at;
   int64_t attempts;
   mapping_t agents;
 } renewal_t;
@@ -193,8 +198,7 @@ static rc_t renewal_read(const core_t *core, arena_t *a, slice_t certificate, re
   TRY(db_col_text_dup(r, 0, a, &ret->status));
   ret->last_renewal_at = db_col_time(r, 1);
   ret->attempts = db_col_int(r, 2) + 1;
-  ret->expires_at = db_col_time(r, 3);
-  TRY(db_col_text_dup(r, 4, a, &ret->common_name));
+  TRY(db_col_text_dup(r, 3, a, &ret->common_name));
   TRY(db_query(r, SQL(a, job_live_issuance, .certificate = certificate), e));
   got = db_next(r, e);
   if (rc_ok(got)) TRY(db_col_text_dup(r, 0, a, &ret->live_job));
@@ -209,7 +213,7 @@ static rc_t renewal_read(const core_t *core, arena_t *a, slice_t certificate, re
   return rc_is(got, RC_NOTFOUND) ? rc(RC_OK) : got;
 }
 
-static rc_t may_renew(const renewal_t *x, us_t now, err_t *e)
+static rc_t may_renew(const renewal_t *x, err_t *e)
 {
   if (slice_ieq(x->status, S("Archived")))
     return err_set(e, RC_INVALID, "archived", NULL, "cannot renew archived certificate");
@@ -228,7 +232,7 @@ rc_t inventory_renew(const core_t *core, arena_t *a, slice_t certificate, bool f
   slice_t first = {NULL, 0};
   us_t now = time_wall(core->time);
   TRY(renewal_read(core, a, certificate, &x, e));
-  TRY(may_renew(&x, now, e));
+  TRY(may_renew(&x, e));
   if (x.live_job.n && !force)
     return err_set(e, RC_CONFLICT, "in_progress", NULL, "certificate renewal already in progress");
   if (x.live_job.n) {

@@ -238,8 +238,15 @@ static bool answered_before(arena_t *a, const context_t *x, const csr_t *csr)
 
 static bool is_transient(rc_t r)
 {
-  return rc_is(r, RC_CLOSED) || rc_is(r, RC_AGAIN) || rc_is(r, RC_TIMEOUT) || rc_is(r, RC_NOMEM) || rc_is(r, RC_IO) ||
-         rc_is(r, RC_INTERNAL);
+  switch (r.code) {
+  case RC_CLOSED:
+  case RC_AGAIN:
+  case RC_TIMEOUT:
+  case RC_NOMEM:
+  case RC_IO:
+  case RC_INTERNAL: return true;
+  default: return false;
+  }
 }
 
 static rc_t known(const core_t *core, arena_t *a, slice_t fingerprint, bool *ret, err_t *e)
