@@ -117,7 +117,7 @@ static rc_t policy_check(request_t *rq, void *row, const void *old, uint64_t *se
     bool keep = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c == '-' && n > 0);
     if (keep) slug[n++] = (char)c;
   }
-  while (n > 0 && slug[n - 1] == '-') n--;
+  while (n && slug[n - 1] == '-') n--;
   p->id = n ? arena_printf(rq->a, "rp-%.*s", (int)n, slug) : S("rp-policy");
   return p->id.p ? rc(RC_OK) : rc(RC_NOMEM);
 }

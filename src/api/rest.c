@@ -362,16 +362,18 @@ static rc_t unknown_reference(request_t *rq, const resource_t *res, const void *
   return err_set(e, RC_INVALID, "unknown_reference", NULL, "something it refers to does not exist");
 }
 
+static bool refused_for(rc_t why, const err_t *e, const char *reason)
+{
+  return rc_is(why, RC_CONFLICT) && e->reason && strcmp(e->reason, reason) == 0;
+}
+
 rc_t rest_reply_conflict(request_t *rq, reply_t *rp, const rest_t *re, const void *row, rc_t why, err_t *e)
 {
-  if (rc_is(why, RC_CONFLICT) && e->reason && strcmp(e->reason, "foreign_key") == 0)
-    return reply_error(rq, rp, unknown_reference(rq, re->res, row, e), e);
-  if (rc_is(why, RC_CONFLICT) && e->reason && strcmp(e->reason, "unique") == 0) {
-    bool id = e->field && slice_ends(slice_str(e->field), S(".id"));
-    slice_t text = arena_printf(rq->a, "%s with this %s already exists", re->label, id ? "id" : "name");
-    return reply_message(rq, rp, 409, text.p ? (const char *)text.p : "already exists");
-  }
-  return reply_error(rq, rp, why, e);
+  if (refused_for(why, e, "foreign_key")) return reply_error(rq, rp, unknown_reference(rq, re->res, row, e), e);
+  if (!refused_for(why, e, "unique")) return reply_error(rq, rp, why, e);
+  bool id = e->field && slice_ends(slice_str(e->field), S(".id"));
+  slice_t text = arena_printf(rq->a, "%s with this %s already exists", re->label, id ? "id" : "name");
+  return reply_message(rq, rp, 409, text.p ? (const char *)text.p : "already exists");
 }
 
 static rc_t submit(request_t *rq, const rest_t *re, stmt_t s, const char *action, slice_t id, slice_t changes, err_t *e)

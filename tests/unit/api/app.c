@@ -58,7 +58,7 @@ http_response_t app_ask(app_world_t *f, arena_t *a, const ask_t *q)
                              .wait_over = q->wait_over,
                              .arena = a};
   assert_true(strlen(body) <= plan.body_max || plan.body_max == 0);
-  arena_set_budget(a, plan.arena_max);
+  arena_set_budget(a, q->budget ? q->budget : plan.arena_max);
   mem_fail_after(q->fail - 1);
   f->http.handle(f->http.self, &rq, &rp);
   mem_fail_after(-1);

@@ -21,7 +21,8 @@ typedef struct ask {
   const char *method, *path, *key, *body;
   const char *headers; /* further complete lines */
   bool on_loop, wait_over;
-  long fail; /* this allocation of the handler fails; 0: none */
+  long fail;     /* this allocation of the handler fails; 0: none */
+  size_t budget; /* of its arena; 0: the route's */
 } ask_t;
 
 /* Setup and teardown of a test: administrator "root-key", viewer "reader-key". */

@@ -151,6 +151,72 @@ static void test_torture_of_a_refusal(void **state)
   assert_true(world_number(&f->w, "select count(*) from audit_events where action = 'auth.denied'") > 0);
 }
 
+/* The text with the number in place of each "@". */
+static const char *numbered(app_world_t *f, const char *body, size_t n)
+{
+  slice_t rest = slice_str(body), part;
+  buf_t b = buf_on(f->w.a, 4096);
+  while (slice_split(&rest, '@', &part)) {
+    buf_put(&b, part);
+    if (rest.p) buf_printf(&b, "%zu", n);
+  }
+  must(buf_rc(&b), NULL);
+  return arena_text(f->w.a, buf_slice(&b));
+}
+
+/* The arena ends a little later each time: refused, until there is enough. "@" in the body is another number each time. */
+static void squeeze(app_world_t *f, const char *method, const char *path, const char *body, int want)
+{
+  int status = 0;
+  size_t budget = 1;
+  arena_t *a = arena_new(64 << 20);
+  for (; status != want && budget < 256 * 1024; budget += budget < 8192 ? 40 : 400) {
+    ask_t q = {.method = method, .path = path, .key = "root-key", .budget = budget};
+    q.body = numbered(f, body, budget);
+    arena_reset(a);
+    http_response_t rp = app_ask(f, a, &q);
+    status = rp.status;
+    if (status != want && status != 413 && status != 500) fail_msg("%s %s %zu: %d", method, path, budget, status);
+    whole(a, &rp);
+  }
+  arena_free(a);
+  if (status != want || budget < 100) fail_msg("%s %s: %d at %zu", method, path, status, budget);
+}
+
+static void test_every_route_bears_an_arena_that_ends(void **state)
+{
+#define ROW                                                                                                         \
+  "\"name\":\"n@\",\"common_name\":\"www.example.test\",\"sans\":[\"a.example.test\"],\"owner_id\":\"o-alice\","    \
+  "\"team_id\":\"t-data\",\"issuer_id\":\"iss-local\",\"renewal_policy_id\":\"rp-standard\",\"target_ids\":[\"tgt-" \
+  "a\"]"
+  static const struct {
+    const char *method, *path, *body;
+    int status;
+  } v[] = {
+      {"POST", "/api/v1/certificates", "{\"id\":\"mc-@\"," ROW "}", 201},
+      {"GET", "/api/v1/certificates?sort=name&agent_id=agent-a&fields=id,target_ids", "", 200},
+      {"PUT", "/api/v1/certificates/mc-1", "{\"environment\":\"x\",\"target_ids\":[\"tgt-a\"]}", 200},
+      {"POST", "/api/v1/certificates/mc-1/renew?force=true", "", 202},
+      {"GET", "/api/v1/agents/agent-a/work", "", 200},
+      {"POST", "/api/v1/teams", "{\"name\":\"t@\"}", 201},
+      {"PUT", "/api/v1/teams/t-data", "{\"description\":\"d\"}", 200},
+      {"POST", "/api/v1/owners", "{\"name\":\"o\",\"team_id\":\"t-none\"}", 400},
+      {"POST", "/api/v1/renewal-policies", "{\"name\":\"Some Name @\"}", 201},
+      {"POST", "/api/v1/agents", "{\"name\":\"a@\",\"hostname\":\"h\"}", 201},
+      {"POST", "/api/v1/agents/agent-a/heartbeat", "{\"os\":\"linux\"}", 200},
+      {"POST", "/api/v1/certificates/mc-1/deploy", "", 409},
+      {"GET", "/api/v1/teams/t%2dnone", "", 404},
+      {"DELETE", "/api/v1/agents/agent-a", "", 409},
+  };
+#undef ROW
+  app_world_t *f = *state;
+  world_agent(&f->w, "agent-a", "agent-key");
+  world_target(&f->w, "tgt-a", "agent-a");
+  certificate_t c = world_certificate(&f->w, "mc-1", "www.example.test");
+  world_put(&f->w, &res_certificate, &c);
+  for (size_t i = 0; i < COUNT_OF(v); i++) squeeze(f, v[i].method, v[i].path, v[i].body, v[i].status);
+}
+
 static void test_a_signer_that_is_gone_is_503_on_ready(void **state)
 {
   app_world_t *f = *state;
@@ -173,6 +239,7 @@ int main(void)
       WITH_APP(test_torture_of_a_create),
       WITH_APP(test_torture_of_a_change),
       WITH_APP(test_torture_of_a_refusal),
+      WITH_APP(test_every_route_bears_an_arena_that_ends),
       WITH_APP(test_a_signer_that_is_gone_is_503_on_ready),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
