@@ -5,6 +5,8 @@
 #include "db/sql_stmts.h"
 #include "model/resources.h"
 
+enum { TARGETS_MAX = 1000 }; /* of one certificate */
+
 /* --- rules --- */
 
 static rc_t tags_check(request_t *rq, slice_t tags, err_t *e)
@@ -30,7 +32,7 @@ rc_t certificates_check(request_t *rq, void *row, const void *old, uint64_t *set
   if (!old && c->expires_at.us == 0) c->expires_at = US_NEVER; /* not sent */
   if (!old) c->last_renewal_at = c->last_deployment_at = US_NEVER;
   TRY(tags_check(rq, c->tags, e));
-  return json_get_texts(rq->body.root, "target_ids", 1000, rq->a, &c->target_ids, e);
+  return json_get_texts(rq->body.root, "target_ids", TARGETS_MAX, rq->a, &c->target_ids, e);
 }
 
 rc_t certificates_shape(request_t *rq, void *rows, size_t n, err_t *e)
@@ -79,23 +81,28 @@ rc_t certificates_filters(request_t *rq, list_filter_t *f, size_t *n, err_t *e)
   for (size_t i = 0; i < COUNT_OF(times); i++) {
     text = (slice_t){NULL, 0};
     TRY(request_query(rq, times[i].name, &text));
-    if (text.n && rc_ok(rfc3339_parse(text, &t)) && *n < REST_FILTERS_MAX)
-      f[(*n)++] = (list_filter_t){.field = resource_field(&res_certificate, slice_str(times[i].field)),
-                                  .op = times[i].op,
-                                  .value = val_time(t)};
+    if (text.n && rc_ok(rfc3339_parse(text, &t)))
+      rest_filter_add(f, n,
+                      (list_filter_t){.field = resource_field(&res_certificate, slice_str(times[i].field)),
+                                      .op = times[i].op,
+                                      .value = val_time(t)});
   }
   text = (slice_t){NULL, 0};
   TRY(request_query(rq, "profile_id", &text));
-  if (text.n && *n < REST_FILTERS_MAX)
-    f[(*n)++] = (list_filter_t){
-        .field = resource_field(&res_certificate, S("certificate_profile_id")), .op = LO_EQ, .value = val_text(text)};
+  if (text.n)
+    rest_filter_add(f, n,
+                    (list_filter_t){.field = resource_field(&res_certificate, S("certificate_profile_id")),
+                                    .op = LO_EQ,
+                                    .value = val_text(text)});
   text = (slice_t){NULL, 0};
   TRY(request_query(rq, "agent_id", &text));
-  if (text.n && *n < REST_FILTERS_MAX)
-    f[(*n)++] = (list_filter_t){.op = LO_IN_SUBQUERY,
-                                .value = val_text(text),
-                                .subquery = "id in (select m.certificate_id from certificate_target_mappings m "
-                                            "join deployment_targets t on t.id = m.target_id where t.agent_id = ?)"};
+  if (text.n)
+    rest_filter_add(
+        f, n,
+        (list_filter_t){.op = LO_IN_SUBQUERY,
+                        .value = val_text(text),
+                        .subquery = "id in (select m.certificate_id from certificate_target_mappings m "
+                                    "join deployment_targets t on t.id = m.target_id where t.agent_id = ?)"});
   return rc(RC_OK);
 }
 
@@ -180,25 +187,30 @@ rc_t certificates_versions(request_t *rq, reply_t *rp)
 
 rc_t certificates_deployments(request_t *rq, reply_t *rp)
 {
-  certificate_t c = {0};
+  certificate_t c;
   err_t e = {0};
   db_read_t *db;
-  rc_t got = load(rq, &c, &e);
+  void *rows;
+  size_t n;
+  int64_t total;
+  list_filter_t f = {.op = LO_IN_SUBQUERY,
+                     .value = val_text(rq->param[0]),
+                     .subquery = "id in (select target_id from certificate_target_mappings where certificate_id = ?)"};
+  const list_query_t q = {.res = &res_target,
+                          .filters = &f,
+                          .nfilters = 1,
+                          .sort = resource_field(&res_target, S("name")),
+                          .page = 1,
+                          .per_page = TARGETS_MAX};
+  rc_t got = request_db(rq, &db, &e);
+  if (rc_ok(got)) got = list_get(db, rq->a, &res_certificate, rq->param[0], &c, &e);
   if (rc_is(got, RC_NOTFOUND)) return not_found(rq, rp);
-  if (rc_ok(got)) got = request_db(rq, &db, &e);
+  if (rc_ok(got)) got = list_page(db, rq->a, &q, &rows, &n, &total, &e);
   if (!rc_ok(got)) return reply_error(rq, rp, got, &e);
   jw_t j = reply_json(rp, 200);
   jw_object(&j);
-  jw_key(&j, "data");
-  jw_array(&j);
-  for (size_t i = 0; i < c.target_ids.n; i++) {
-    target_t t;
-    got = list_get(db, rq->a, &res_target, c.target_ids.v[i], &t, &e);
-    if (!rc_ok(got)) return reply_error(rq, rp, got, &e);
-    json_row_write(&j, &res_target, &t, NULL);
-  }
-  jw_array_end(&j);
-  jw_put_int(&j, "total", (int64_t)c.target_ids.n);
+  rest_rows_write(&j, &res_target, rows, n, NULL);
+  jw_put_int(&j, "total", total);
   jw_object_end(&j);
   return rc(RC_OK);
 }

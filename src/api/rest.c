@@ -125,7 +125,7 @@ static rc_t only_fields(request_t *rq, const resource_t *res, uint64_t *bits, bo
   return rc(RC_OK);
 }
 
-static void rows_write(jw_t *j, const resource_t *res, const void *rows, size_t n, const uint64_t *only)
+void rest_rows_write(jw_t *j, const resource_t *res, const void *rows, size_t n, const uint64_t *only)
 {
   jw_key(j, "data");
   jw_array(j);
@@ -138,7 +138,7 @@ rc_t rest_reply_rows(request_t *rq, reply_t *rp, const resource_t *res, const vo
 {
   jw_t j = reply_json(rp, 200);
   jw_object(&j);
-  rows_write(&j, res, rows, n, NULL);
+  rest_rows_write(&j, res, rows, n, NULL);
   jw_put_int(&j, "total", total);
   jw_put_int(&j, "page", page);
   jw_put_int(&j, "per_page", per_page);
@@ -180,7 +180,7 @@ static val_t filter_value(const field_t *f, slice_t text, bool *ret_ok)
 /* Equality of the fields that filter; a value that cannot be one is ignored (spec/api.md 1.14). */
 static rc_t equality_filters(request_t *rq, const resource_t *res, list_filter_t *f, size_t *n)
 {
-  for (uint32_t i = 0; i < res->nfields && *n < REST_FILTERS_MAX; i++) {
+  for (uint32_t i = 0; i < res->nfields; i++) {
     const field_t *field = &res->fields[i];
     slice_t text = {NULL, 0};
     bool ok;
@@ -188,7 +188,8 @@ static rc_t equality_filters(request_t *rq, const resource_t *res, list_filter_t
     TRY(request_query(rq, field->name, &text));
     if (text.n == 0) continue;
     val_t v = filter_value(field, text, &ok);
-    if (ok) f[(*n)++] = (list_filter_t){.field = (int)i, .op = field->type == FT_ENUM ? LO_IEQ : LO_EQ, .value = v};
+    const list_op_t op = field->type == FT_ENUM ? LO_IEQ : LO_EQ;
+    if (ok) rest_filter_add(f, n, (list_filter_t){.field = (int)i, .op = op, .value = v});
   }
   return rc(RC_OK);
 }
@@ -255,7 +256,7 @@ static rc_t list_write(request_t *rq, reply_t *rp, const list_query_t *q, void *
   TRY(only_fields(rq, q->res, &only, &given));
   jw_t j = reply_json(rp, 200);
   jw_object(&j);
-  rows_write(&j, q->res, rows, n, given ? &only : NULL);
+  rest_rows_write(&j, q->res, rows, n, given ? &only : NULL);
   jw_put_int(&j, "total", total);
   if (cursors && n > 0 && (q->by_cursor ? (int64_t)n == q->per_page : q->page * q->per_page < total))
     cursor_write(&j, rq, (const certificate_t *)rows + n - 1);

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-/* Most statements of one command: 100 names of a certificate, each a row, and what goes with them. */
-enum { CMD_ITEMS_MAX = 256 };
+/* Most statements of one command: 1,000 targets of a certificate, a mapping and a job each, and what goes with them. */
+enum { CMD_ITEMS_MAX = 2048 };
 
 cmd_t *cmd_new(arena_t *a)
 {

@@ -67,6 +67,40 @@ static void test_targets_of_several_certificates(void **state)
   app_want(f, 404, "GET", "/api/v1/certificates/mc-9/deployments", NULL);
 }
 
+/* The most targets that a certificate may have, each with an agent of its own. */
+static void test_a_thousand_targets(void **state)
+{
+  app_world_t *f = *state;
+  buf_t b = buf_on(f->w.a, 65536);
+  put_targets(f, 1);
+  world_run(&f->w, "agents",
+            "with recursive k(i) as (select 1 union all select i + 1 from k where i < 1001) insert into agents "
+            "(id, name, hostname, status, api_key_hash) select 'agent-' || i, 'agent-' || i, 'h', 'Online', '' from k");
+  world_run(
+      &f->w, "deployment_targets",
+      "insert into deployment_targets (id, name, type, agent_id) select 'many-' || id, id, 'NGINX', id from agents");
+  buf_puts(&b, ",\"target_ids\":[");
+  for (int i = 1; i <= 1000; i++) buf_printf(&b, "%s\"many-agent-%d\"", i > 1 ? "," : "", i);
+  slice_t fits = arena_printf(f->w.a, "%.*s]", SLICE_ARG(buf_slice(&b)));
+  put(f, "mc-1", text(f, fits));
+  assert_int_equal(world_number(&f->w, "select count(*) from jobs where type = 'Issuance'"), 1000);
+  app_want(f, 200, "GET", "/api/v1/certificates/mc-1/deployments", NULL);
+  app_holds(f, "\"total\":1000}");
+  app_want(f, 200, "GET", "/api/v1/certificates/mc-1", NULL);
+  app_holds(f, "many-agent-1000");
+  world_run(&f->w, "managed_certificates", "update managed_certificates set last_renewal_at = 1000000");
+  app_want(f, 202, "POST", "/api/v1/certificates/mc-1/deploy", "");
+  app_holds(f, "\"jobs\":1000");
+  world_run(&f->w, "jobs", "delete from jobs");
+  app_want(f, 202, "POST", "/api/v1/certificates/mc-1/renew", "");
+  assert_int_equal(world_number(&f->w, "select count(*) from jobs where type = 'Renewal'"), 1000);
+  app_want(f, 200, "PUT", "/api/v1/certificates/mc-1", text(f, arena_printf(f->w.a, "{%s}", text(f, fits) + 1)));
+  app_want(
+      f, 400, "POST", "/api/v1/certificates",
+      text(f, arena_printf(f->w.a, "{\"name\":\"n\"," ROW "%.*s,\"many-agent-1001\"]}", SLICE_ARG(buf_slice(&b)))));
+  app_holds(f, "target_ids");
+}
+
 static void test_a_change_of_targets(void **state)
 {
   app_world_t *f = *state;
@@ -233,6 +267,7 @@ int main(void)
       WITH_APP(test_what_a_new_certificate_holds),
       WITH_APP(test_tags_are_an_object_of_texts),
       WITH_APP(test_targets_of_several_certificates),
+      WITH_APP(test_a_thousand_targets),
       WITH_APP(test_a_change_of_targets),
       WITH_APP(test_filters),
       WITH_APP(test_versions),

@@ -256,7 +256,7 @@ static void test_misuse(void **state)
   expect(db_submit(f->db, c, &e), &e, RC_INTERNAL, "submitted", NULL);
   expect(db_submit(f->db, NULL, &e), &e, RC_NOMEM, "memory", NULL);
   c = cmd_new(f->a);
-  for (int i = 0; i < 300; i++) cmd_add(c, list_delete(f->a, &res_team, S("x")), CMD_ANY_ROWS);
+  for (int i = 0; i < 2049; i++) cmd_add(c, list_delete(f->a, &res_team, S("x")), CMD_ANY_ROWS);
   expect(db_submit(f->db, c, &e), &e, RC_FULL, "command", NULL);
 }
 
