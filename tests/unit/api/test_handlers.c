@@ -217,13 +217,18 @@ static void test_every_route_bears_an_arena_that_ends(void **state)
   for (size_t i = 0; i < COUNT_OF(v); i++) squeeze(f, v[i].method, v[i].path, v[i].body, v[i].status);
 }
 
-static void test_a_signer_that_is_gone_is_503_on_ready(void **state)
+static void test_a_signer_that_is_gone_is_503(void **state)
 {
   app_world_t *f = *state;
   arena_t *a = arena_new(1 << 20);
   world_signer_gone(&f->w);
   http_response_t rp = ask(f, a, "GET", "/ready", NULL, "", -1);
   assert_int_equal(rp.status, 503);
+  arena_reset(a);
+  rp = ask(f, a, "GET", "/.well-known/pki/ca/iss-local", NULL, "", -1);
+  assert_int_equal(rp.status, 503);
+  assert_non_null(strstr(arena_text(a, rp.body), "The signer is restarting"));
+  assert_non_null(strstr(arena_text(a, rp.headers), "Retry-After: 1\r\n"));
   arena_reset(a);
   assert_int_equal(ask(f, a, "GET", "/health", NULL, "", -1).status, 200);
   arena_free(a);
@@ -240,7 +245,7 @@ int main(void)
       WITH_APP(test_torture_of_a_change),
       WITH_APP(test_torture_of_a_refusal),
       WITH_APP(test_every_route_bears_an_arena_that_ends),
-      WITH_APP(test_a_signer_that_is_gone_is_503_on_ready),
+      WITH_APP(test_a_signer_that_is_gone_is_503),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
