@@ -12,22 +12,7 @@ static int agent_says(app_world_t *f, const char *method, const char *path, cons
 
 static void put_job(app_world_t *f, const char *id, const char *type, const char *status)
 {
-  bool deployment = strcmp(type, "Deployment") == 0;
-  job_t j = {.id = slice_str(id),
-             .type = slice_str(type),
-             .certificate_id = S("mc-1"),
-             .target_id = deployment ? S("tgt-a") : (slice_t){NULL, 0},
-             .agent_id = S("agent-a"),
-             .status = slice_str(status),
-             .verification_status = S("pending"),
-             .max_attempts = 3,
-             .scheduled_at = f->w.now,
-             .created_at = f->w.now,
-             .started_at = US_NEVER,
-             .completed_at = US_NEVER,
-             .verified_at = US_NEVER,
-             .lease_until = US_NEVER,
-             .next_run_at = f->w.now};
+  job_t j = world_job(&f->w, id, "mc-1", type, status);
   world_put(&f->w, &res_job, &j);
 }
 

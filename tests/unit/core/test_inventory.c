@@ -19,12 +19,6 @@ static int setup(void **state)
   return 0;
 }
 
-static int teardown(void **state)
-{
-  world_close(*state);
-  return 0;
-}
-
 #define COUNT(what) world_number(w, "select count(*) from " what)
 
 static void create(world_t *w, const char *id, texts_t targets)
@@ -207,7 +201,7 @@ static void test_archiving_cancels_what_is_under_way(void **state)
 
 int main(void)
 {
-#define WITH_STORE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+#define WITH_STORE(t) cmocka_unit_test_setup_teardown(t, setup, world_teardown)
   const struct CMUnitTest tests[] = {
       WITH_STORE(test_a_new_certificate_has_one_job_per_agent),
       WITH_STORE(test_what_a_certificate_must_not_name),

@@ -23,12 +23,6 @@ static int setup(void **state)
   return 0;
 }
 
-static int teardown(void **state)
-{
-  world_close(*state);
-  return 0;
-}
-
 /* A certificate row; with a target it comes with its job. */
 static certificate_t created(world_t *w, const char *id, bool with_target)
 {
@@ -324,7 +318,7 @@ static void test_torture_of_an_issuance(void **state)
 
 int main(void)
 {
-#define WITH_SIGNER(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+#define WITH_SIGNER(t) cmocka_unit_test_setup_teardown(t, setup, world_teardown)
   const struct CMUnitTest tests[] = {
       WITH_SIGNER(test_an_agents_request_becomes_version_deployment_and_audit),
       WITH_SIGNER(test_a_refused_request_fails_its_job_and_says_why),

@@ -23,29 +23,13 @@ static int setup(void **state)
   return 0;
 }
 
-static int teardown(void **state)
-{
-  world_close(*state);
-  return 0;
-}
-
 #define COUNT(what) world_number(w, "select count(*) from " what)
 
 static slice_t put_job(world_t *w, const char *type, const char *status)
 {
-  slice_t id;
-  cmd_t *c = cmd_new(w->a);
-  must(job_add(c, w->a, w->now,
-               &(job_spec_t){.type = slice_str(type),
-                             .certificate = S("mc-1"),
-                             .target = slice_is(slice_str(type), "Deployment") ? S("tgt-a") : (slice_t){NULL, 0},
-                             .agent = S("agent-a"),
-                             .status = slice_str(status),
-                             .max_attempts = 3},
-               &id),
-       NULL);
-  must(world_submit(w, c), NULL);
-  return id;
+  job_t j = world_job(w, "job-1", "mc-1", type, status);
+  world_put(w, &res_job, &j);
+  return j.id;
 }
 
 /* A deployment that agent-a has in hand, for the first time. */
@@ -284,7 +268,7 @@ static void test_a_permission_on_a_scope(void **state)
 
 int main(void)
 {
-#define WITH_STORE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+#define WITH_STORE(t) cmocka_unit_test_setup_teardown(t, setup, world_teardown)
   const struct CMUnitTest tests[] = {
       WITH_STORE(test_running_renews_the_lease),
       WITH_STORE(test_completed_ends_it),

@@ -102,12 +102,6 @@ static int setup(void **state)
   return 0;
 }
 
-static int teardown(void **state)
-{
-  world_close(*state);
-  return 0;
-}
-
 /* Both tickers see every loop due at the same second; each piece of work is done once. */
 static void test_two_servers_run_a_loop_once(void **state)
 {
@@ -213,11 +207,11 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_draw_stays_in_its_envelope_and_does_not_drift),
       cmocka_unit_test(test_short_intervals_keep_the_envelope),
-      cmocka_unit_test_setup_teardown(test_two_servers_run_a_loop_once, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_lease_of_a_dead_server, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_rows_of_loops_that_are_not_ours, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_torture_of_a_start, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_clock_set_back, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_two_servers_run_a_loop_once, setup, world_teardown),
+      cmocka_unit_test_setup_teardown(test_lease_of_a_dead_server, setup, world_teardown),
+      cmocka_unit_test_setup_teardown(test_rows_of_loops_that_are_not_ours, setup, world_teardown),
+      cmocka_unit_test_setup_teardown(test_torture_of_a_start, setup, world_teardown),
+      cmocka_unit_test_setup_teardown(test_clock_set_back, setup, world_teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
