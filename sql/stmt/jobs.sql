@@ -97,7 +97,7 @@ where certificate_id = :certificate and status = 'AwaitingCSR' and type in ('Iss
 
 -- name: job_live_issuance
 -- :certificate text
-select id, agent_id, status from jobs
+select id from jobs
 where certificate_id = :certificate and type in ('Issuance', 'Renewal')
   and status in ('Pending', 'AwaitingCSR', 'AwaitingApproval', 'Running')
 order by created_at, id
