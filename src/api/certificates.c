@@ -218,7 +218,7 @@ rc_t certificates_deployments(request_t *rq, reply_t *rp)
 /* The renew and deploy bodies count only when they are declared as JSON (spec/api.md 1.1). */
 static bool body_is_json(const request_t *rq)
 {
-  return slice_is(http1_header(rq->http->head, "Content-Type"), "application/json") && rq->http->body.n > 0;
+  return slice_is(http1_header(rq->http->head, "Content-Type"), "application/json");
 }
 
 rc_t certificates_renew(request_t *rq, reply_t *rp)

@@ -2,6 +2,7 @@
 
 #include "api/handlers.h"
 #include "api/resource_rules.h"
+#include "base/check.h"
 #include "core/audit.h"
 #include "model/resources.h"
 #include "wire/base64.h"
@@ -305,12 +306,15 @@ rc_t rest_list(request_t *rq, reply_t *rp)
   return list_write(rq, rp, &q, rows, n, total);
 }
 
-size_t rest_stamps(const resource_t *res, const char **ret, size_t cap)
+size_t rest_stamps(const resource_t *res, const char *ret[DB_STAMP_MAX])
 {
   const rest_t *re = rest_of(res);
   size_t n = 0;
   ret[n++] = res->table;
-  for (const char *const *s = re->stamps; s && *s && n < cap; s++) ret[n++] = *s;
+  for (const char *const *s = re->stamps; s && *s; s++) {
+    CHECK(n < DB_STAMP_MAX);
+    ret[n++] = *s;
+  }
   return n;
 }
 

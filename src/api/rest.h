@@ -61,6 +61,6 @@ MUST rc_t rest_reply_rows(request_t *rq, reply_t *rp, const resource_t *res, con
 void rest_rows_write(jw_t *j, const resource_t *res, const void *rows, size_t n, const uint64_t *only);
 
 /* Tables whose stamps the route's list depends on. */
-size_t rest_stamps(const resource_t *res, const char **ret, size_t cap);
+size_t rest_stamps(const resource_t *res, const char *ret[DB_STAMP_MAX]);
 
 #endif
