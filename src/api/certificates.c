@@ -17,12 +17,8 @@ static rc_t tags_check(request_t *rq, slice_t tags, err_t *e)
   const json_t *v;
   TRY(json_parse(rq->a, tags, &doc, e));
   if (json_kind(doc.root) != JK_OBJECT) return err_set(e, RC_INVALID, "tags", "tags", "must be an object of texts");
-  while (json_next(doc.root, &it, &key, &v)) {
-    if (json_kind(v) == JK_TEXT) continue;
-    rc_t bad = err_set(e, RC_INVALID, "tags", "tags", "must hold texts only");
-    err_value(e, key.p, key.n);
-    return bad;
-  }
+  while (json_next(doc.root, &it, &key, &v))
+    if (json_kind(v) != JK_TEXT) return err_quote(e, RC_INVALID, "tags", "tags", "must hold texts only", key);
   return rc(RC_OK);
 }
 

@@ -33,9 +33,7 @@ static rc_t id_check(slice_t id, err_t *e)
   for (size_t i = 0; i < id.n; i++)
     if (!isalnum(id.p[i]) && id.p[i] != '.' && id.p[i] != '_' && id.p[i] != '-') dots = true;
   if (!dots) return rc(RC_OK);
-  rc_t bad = err_set(e, RC_INVALID, "id_characters", "id", "may hold letters, digits, dot, underscore and hyphen only");
-  err_value(e, id.p, id.n);
-  return bad;
+  return err_quote(e, RC_INVALID, "id_characters", "id", "may hold letters, digits, dot, underscore and hyphen only", id);
 }
 
 rc_t rest_read_new(request_t *rq, const rest_t *re, void *row, uint64_t *ret_set, err_t *e)
@@ -359,9 +357,7 @@ static rc_t unknown_reference(request_t *rq, const resource_t *res, const void *
       void *found = arena_alloc(rq->a, (*other)->row_size);
       if (!found) return rc(RC_NOMEM);
       if (!rc_is(list_get(db, rq->a, *other, *value, found, NULL), RC_NOTFOUND)) continue;
-      rc_t bad = err_set(e, RC_INVALID, "unknown_reference", f->name, "does not exist");
-      err_value(e, value->p, value->n);
-      return bad;
+      return err_quote(e, RC_INVALID, "unknown_reference", f->name, "does not exist", *value);
     }
   }
   return err_set(e, RC_INVALID, "unknown_reference", NULL, "something it refers to does not exist");

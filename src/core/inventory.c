@@ -50,12 +50,10 @@ static rc_t mapping_read(const core_t *core, arena_t *a, texts_t ids, mapping_t 
     m.v[m.n++].usable = db_col_bool(r, 2);
   }
   if (!rc_ok(got) && !rc_is(got, RC_NOTFOUND)) return got;
-  for (size_t i = 0; i < ids.n; i++) {
-    if (maps(&m, ids.v[i])) continue;
-    got = err_set(e, RC_INVALID, "unknown_reference", "target_ids", "names a target that does not exist");
-    err_value(e, ids.v[i].p, ids.v[i].n);
-    return got;
-  }
+  for (size_t i = 0; i < ids.n; i++)
+    if (!maps(&m, ids.v[i]))
+      return err_quote(e, RC_INVALID, "unknown_reference", "target_ids", "names a target that does not exist",
+                       ids.v[i]);
   *ret = m;
   return rc(RC_OK);
 }
@@ -94,11 +92,8 @@ static rc_t policy_attempts(const core_t *core, arena_t *a, slice_t policy, int6
   policy_t p;
   TRY(db_read_begin(core->db, &r, e));
   rc_t got = list_get(r, a, &res_policy, policy, &p, e);
-  if (rc_is(got, RC_NOTFOUND)) {
-    got = err_set(e, RC_INVALID, "unknown_reference", "renewal_policy_id", "does not exist");
-    err_value(e, policy.p, policy.n);
-    return got;
-  }
+  if (rc_is(got, RC_NOTFOUND))
+    return err_quote(e, RC_INVALID, "unknown_reference", "renewal_policy_id", "does not exist", policy);
   TRY(got);
   *ret = p.max_retries + 1;
   return rc(RC_OK);
