@@ -70,8 +70,6 @@ rc_t agents_register(request_t *rq, reply_t *rp)
   return rc(RC_OK);
 }
 
-rc_t agents_get(request_t *rq, reply_t *rp) { return rest_get(rq, rp); }
-
 static void counts_write(jw_t *j, const agent_counts_t *c)
 {
   jw_key(j, "counts");

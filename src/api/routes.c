@@ -64,7 +64,7 @@ const route_t routes[] = {
   ROUTE(RM_POST, V1 "/agents", PERM_OPEN, agents_register, .in = &res_agent, .out = &res_agent, .body_max = 64 * KIB, .arena_max = 1024 * KIB,
         .audit = "agent_registered", .help = "registers an agent (agent.edit, or the bootstrap token); its key is shown once"),
   LISTS(V1 "/agents/retired", "agent.read", &res_agent_retired, "lists retired agents"),
-  ROUTE(RM_GET, V1 "/agents/{id}", "agent.read", agents_get, .out = &res_agent, .help = "one agent, retired ones too"),
+  ROUTE(RM_GET, V1 "/agents/{id}", "agent.read", rest_get, .out = &res_agent, .help = "one agent, retired ones too"),
   ROUTE(RM_DELETE, V1 "/agents/{id}", "agent.retire", agents_retire, .audit = "agent_retired", .help = "retires it"),
   ROUTE(RM_POST, V1 "/agents/{id}/heartbeat", "agent.heartbeat", agents_heartbeat, .queue = QC_AGENT, .body_max = 64 * KIB, .help = "sign of life"),
   ROUTE(RM_GET, V1 "/agents/{id}/work", "agent.job.poll", agents_work, .queue = QC_AGENT, .arena_max = 4096 * KIB, .statements_max = 80,
