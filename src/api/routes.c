@@ -37,7 +37,8 @@ const route_t routes[] = {
   ROUTE(RM_GET, V1 "/auth/check", PERM_ANY, system_auth_check, .on_loop = true, .help = "who the caller is"),
   ROUTE(RM_GET, V1 "/auth/me", PERM_ANY, system_auth_me, .on_loop = true, .help = "the caller's roles and permissions"),
 
-  LISTS(V1 "/certificates", "cert.read", &res_certificate, "lists certificates"),
+  ROUTE(RM_GET, V1 "/certificates", "cert.read", rest_list, .out = &res_certificate, .list = true, .queue = QC_BULK, .arena_max = 48 * KIB * KIB,
+        .rows_max = 100 * 1000, .help = "lists certificates"), /* 500 with 200 targets each */
   WRITES(RM_POST, V1 "/certificates", "cert.issue", certificates_create, &res_certificate, "certificate_created",
          "adds a certificate; with target_ids it is issued and deployed"),
   READS(V1 "/certificates/{id}", "cert.read", &res_certificate, "one certificate"),

@@ -88,6 +88,13 @@ static void test_a_thousand_targets(void **state)
   app_holds(f, "\"total\":1000}");
   app_want(f, 200, "GET", "/api/v1/certificates/mc-1", NULL);
   app_holds(f, "many-agent-1000");
+  put(f, "mc-2", "");
+  put(f, "mc-3", "");
+  world_run(&f->w, "certificate_target_mappings",
+            "insert into certificate_target_mappings (certificate_id, target_id) select c.id, m.target_id from "
+            "managed_certificates c, certificate_target_mappings m where c.id <> 'mc-1'");
+  app_want(f, 200, "GET", "/api/v1/certificates?fields=target_ids", NULL);
+  app_holds(f, "\"many-agent-999\"]}],\"total\":3");
   world_run(&f->w, "managed_certificates", "update managed_certificates set last_renewal_at = 1000000");
   app_want(f, 202, "POST", "/api/v1/certificates/mc-1/deploy", "");
   app_holds(f, "\"jobs\":1000");
