@@ -22,7 +22,7 @@ update agents set instance = :instance where id = :id and retired_at is null
 
 -- name: agent_state
 -- :id text
-select retired_at, instance, hostname from agents where id = :id
+select retired_at, instance from agents where id = :id
 
 -- name: agent_retire
 -- :id text

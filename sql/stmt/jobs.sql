@@ -89,7 +89,7 @@ where agent_id = :agent and status = 'Running' and type = 'Deployment'
 -- At most two rows (idx_jobs_one_live), the agent's own and nobody's; put in order by the reader, which costs less than a
 -- sorter. Nobody's is answered by an operator, or by an agent that has a target of the certificate: any other agent
 -- would get a certificate for names that are not its host's.
-select id, type, attempts, max_attempts, agent_id from jobs
+select id, attempts, max_attempts, agent_id from jobs
 where certificate_id = :certificate and status = 'AwaitingCSR' and type in ('Issuance', 'Renewal')
   and (agent_id = :agent or (agent_id is null and (:operator or exists (
        select 1 from certificate_target_mappings m join deployment_targets t on t.id = m.target_id
@@ -97,7 +97,7 @@ where certificate_id = :certificate and status = 'AwaitingCSR' and type in ('Iss
 
 -- name: job_live_issuance
 -- :certificate text
-select id, agent_id, status from jobs
+select id from jobs
 where certificate_id = :certificate and type in ('Issuance', 'Renewal')
   and status in ('Pending', 'AwaitingCSR', 'AwaitingApproval', 'Running')
 order by created_at, id

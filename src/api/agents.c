@@ -41,7 +41,7 @@ static bool by_bootstrap(const request_t *rq)
 {
   const secret_t *token = &rq->core->conf->agent_bootstrap_token;
   slice_t header = http1_header(rq->http->head, "Authorization");
-  return token->n > 0 && slice_starts(header, S("Bearer ")) &&
+  return token->n && slice_starts(header, S("Bearer ")) &&
          secret_eq(slice_sub(header, 7, header.n), slice_of(token->p, token->n));
 }
 
@@ -69,8 +69,6 @@ rc_t agents_register(request_t *rq, reply_t *rp)
   secret_wipe(key, sizeof key);
   return rc(RC_OK);
 }
-
-rc_t agents_get(request_t *rq, reply_t *rp) { return rest_get(rq, rp); }
 
 static void counts_write(jw_t *j, const agent_counts_t *c)
 {

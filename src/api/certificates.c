@@ -16,12 +16,8 @@ static rc_t tags_check(request_t *rq, slice_t tags, err_t *e)
   const json_t *v;
   TRY(json_parse(rq->a, tags, &doc, e));
   if (json_kind(doc.root) != JK_OBJECT) return err_set(e, RC_INVALID, "tags", "tags", "must be an object of texts");
-  while (json_next(doc.root, &it, &key, &v)) {
-    if (json_kind(v) == JK_TEXT) continue;
-    rc_t bad = err_set(e, RC_INVALID, "tags", "tags", "must hold texts only");
-    err_value(e, key.p, key.n);
-    return bad;
-  }
+  while (json_next(doc.root, &it, &key, &v))
+    if (json_kind(v) != JK_TEXT) return err_quote(e, RC_INVALID, "tags", "tags", "must hold texts only", key);
   return rc(RC_OK);
 }
 
@@ -81,23 +77,28 @@ rc_t certificates_filters(request_t *rq, list_filter_t *f, size_t *n, err_t *e)
   for (size_t i = 0; i < COUNT_OF(times); i++) {
     text = (slice_t){NULL, 0};
     TRY(request_query(rq, times[i].name, &text));
-    if (text.n && rc_ok(rfc3339_parse(text, &t)) && *n < REST_FILTERS_MAX)
-      f[(*n)++] = (list_filter_t){.field = resource_field(&res_certificate, slice_str(times[i].field)),
-                                  .op = times[i].op,
-                                  .value = val_time(t)};
+    if (text.n && rc_ok(rfc3339_parse(text, &t)))
+      rest_filter_add(f, n,
+                      (list_filter_t){.field = resource_field(&res_certificate, slice_str(times[i].field)),
+                                      .op = times[i].op,
+                                      .value = val_time(t)});
   }
   text = (slice_t){NULL, 0};
   TRY(request_query(rq, "profile_id", &text));
-  if (text.n && *n < REST_FILTERS_MAX)
-    f[(*n)++] = (list_filter_t){
-        .field = resource_field(&res_certificate, S("certificate_profile_id")), .op = LO_EQ, .value = val_text(text)};
+  if (text.n)
+    rest_filter_add(f, n,
+                    (list_filter_t){.field = resource_field(&res_certificate, S("certificate_profile_id")),
+                                    .op = LO_EQ,
+                                    .value = val_text(text)});
   text = (slice_t){NULL, 0};
   TRY(request_query(rq, "agent_id", &text));
-  if (text.n && *n < REST_FILTERS_MAX)
-    f[(*n)++] = (list_filter_t){.op = LO_IN_SUBQUERY,
-                                .value = val_text(text),
-                                .subquery = "id in (select m.certificate_id from certificate_target_mappings m "
-                                            "join deployment_targets t on t.id = m.target_id where t.agent_id = ?)"};
+  if (text.n)
+    rest_filter_add(
+        f, n,
+        (list_filter_t){.op = LO_IN_SUBQUERY,
+                        .value = val_text(text),
+                        .subquery = "id in (select m.certificate_id from certificate_target_mappings m "
+                                    "join deployment_targets t on t.id = m.target_id where t.agent_id = ?)"});
   return rc(RC_OK);
 }
 
@@ -195,17 +196,18 @@ rc_t certificates_deployments(request_t *rq, reply_t *rp)
   list_filter_t f = {.op = LO_IN_SUBQUERY,
                      .value = val_text(rq->param[0]),
                      .subquery = "id in (select target_id from certificate_target_mappings where certificate_id = ?)"};
-  list_query_t q = {
-      .res = &res_target, .filters = &f, .nfilters = 1, .sort = -1, .page = 1, .per_page = LIM_CERT_TARGETS};
+  const list_query_t q = {.res = &res_target,
+                          .filters = &f,
+                          .nfilters = 1,
+                          .sort = resource_field(&res_target, S("name")),
+                          .page = 1,
+                          .per_page = LIM_CERT_TARGETS};
   rc_t got = list_of(rq, &q, &rows, &n, &total, &e);
   if (rc_is(got, RC_NOTFOUND)) return not_found(rq, rp);
   if (!rc_ok(got)) return reply_error(rq, rp, got, &e);
   jw_t j = reply_json(rp, 200);
   jw_object(&j);
-  jw_key(&j, "data");
-  jw_array(&j);
-  for (size_t i = 0; i < n; i++) json_row_write(&j, &res_target, (const target_t *)rows + i, NULL);
-  jw_array_end(&j);
+  rest_rows_write(&j, &res_target, rows, n, NULL);
   jw_put_int(&j, "total", total);
   jw_object_end(&j);
   return rc(RC_OK);
@@ -214,7 +216,7 @@ rc_t certificates_deployments(request_t *rq, reply_t *rp)
 /* The renew and deploy bodies count only when they are declared as JSON (spec/api.md 1.1). */
 static bool body_is_json(const request_t *rq)
 {
-  return slice_is(http1_header(rq->http->head, "Content-Type"), "application/json") && rq->http->body.n > 0;
+  return slice_is(http1_header(rq->http->head, "Content-Type"), "application/json");
 }
 
 rc_t certificates_renew(request_t *rq, reply_t *rp)

@@ -10,7 +10,7 @@
 #include "db/sql_stmts.h"
 #include "wire/url.h"
 
-enum { HEADERS_MAX = 2048, STAMPS_MAX = 4 };
+enum { HEADERS_MAX = 2048 };
 
 rc_t reply_park(reply_t *rp, char kind, slice_t key, int64_t ms)
 {
@@ -107,8 +107,8 @@ bool request_authorise(request_t *rq, reply_t *rp, const char *permission, rc_t 
 
 static rc_t etag(request_t *rq, char out[67], err_t *e)
 {
-  const char *tables[STAMPS_MAX];
-  size_t n = rest_stamps(rq->route->out, tables, STAMPS_MAX);
+  const char *tables[DB_STAMP_MAX];
+  size_t n = rest_stamps(rq->route->out, tables);
   uint64_t stamp;
   char hex[65];
   db_read_t *db;

@@ -28,7 +28,6 @@ HANDLER(certificates_unmap);
 
 /* agents.c */
 HANDLER(agents_register);
-HANDLER(agents_get);
 HANDLER(agents_retire);
 HANDLER(agents_heartbeat);
 HANDLER(agents_work);

@@ -33,8 +33,8 @@ rc_t jobs_get(request_t *rq, reply_t *rp)
 }
 
 /* A guarded update of one job with its audit row; a missed guard is told with the state that the job is in. */
-static rc_t change(request_t *rq, reply_t *rp, stmt_t s, const char *action, const job_t *job, bool wake_agent,
-                   const char *refusal, const char *word)
+static rc_t change(request_t *rq, reply_t *rp, stmt_t s, const char *action, const job_t *job, const char *refusal,
+                   const char *word)
 {
   err_t e = {0};
   cmd_t *c = cmd_new(rq->a);
@@ -43,7 +43,7 @@ static rc_t change(request_t *rq, reply_t *rp, stmt_t s, const char *action, con
   AUDIT(
       c, rq->a, rq->now, rq->actor, .action = action, .resource_type = "job", .resource_id = job->id,
       .details = AUDIT_FACTS(rq->a, fact_s("old_status", job->status), fact_s("certificate_id", job->certificate_id)));
-  if (wake_agent && job->agent_id.n) cmd_wake(c, 'a', job->agent_id);
+  if (job->agent_id.n) cmd_wake(c, 'a', job->agent_id);
   cmd_wake(c, 'j', job->id);
   request_release(rq);
   rc_t got = db_submit(rq->core->db, c, &e);
@@ -61,7 +61,7 @@ rc_t jobs_cancel(request_t *rq, reply_t *rp)
   rc_t got = load(rq, &job, &e);
   if (!rc_ok(got)) return reply_error(rq, rp, got, &e);
   stmt_t s = SQL(rq->a, job_cancel, .id = job.id, .error = S("cancelled by user"), .at = rq->now);
-  return change(rq, rp, s, "job_cancelled", &job, false, "cannot cancel job", "job_cancelled");
+  return change(rq, rp, s, "job_cancelled", &job, "cannot cancel job", "job_cancelled");
 }
 
 rc_t jobs_retry(request_t *rq, reply_t *rp)
@@ -71,7 +71,7 @@ rc_t jobs_retry(request_t *rq, reply_t *rp)
   rc_t got = load(rq, &job, &e);
   if (!rc_ok(got)) return reply_error(rq, rp, got, &e);
   stmt_t s = SQL(rq->a, job_retry, .id = job.id, .at = rq->now);
-  return change(rq, rp, s, "job_retry", &job, true, "cannot retry job", "job_retried");
+  return change(rq, rp, s, "job_retry", &job, "cannot retry job", "job_retried");
 }
 
 /* --- verification --- */

@@ -5,14 +5,12 @@
 #include "model/resources.h"
 #include "wire/json_out.h"
 
-#include <ctype.h>
+#include <stdio.h>
 
 static void schema_ref(jw_t *j, const resource_t *r, bool list)
 {
   char ref[96];
-  size_t n = 0;
-  for (const char *p = "#/components/schemas/"; *p; p++) ref[n++] = *p;
-  for (const char *p = r->name; *p && n < sizeof ref - 1; p++) ref[n++] = *p;
+  snprintf(ref, sizeof ref, "#/components/schemas/%s", r->name);
   jw_object(j);
   if (list) {
     jw_put_str(j, "type", "object");
@@ -23,7 +21,7 @@ static void schema_ref(jw_t *j, const resource_t *r, bool list)
     jw_put_str(j, "type", "array");
     jw_key(j, "items");
     jw_object(j);
-    jw_put_text(j, "$ref", slice_of(ref, n));
+    jw_put_str(j, "$ref", ref);
     jw_object_end(j);
     jw_object_end(j);
     static const char *const counts[] = {"total", "page", "per_page"};
@@ -35,7 +33,7 @@ static void schema_ref(jw_t *j, const resource_t *r, bool list)
     }
     jw_object_end(j);
   } else {
-    jw_put_text(j, "$ref", slice_of(ref, n));
+    jw_put_str(j, "$ref", ref);
   }
   jw_object_end(j);
 }
@@ -71,7 +69,7 @@ static void parameters(jw_t *j, const route_t *r)
   jw_key(j, "parameters");
   jw_array(j);
   while (slice_split(&path, '/', &part))
-    if (part.n > 2 && part.p[0] == '{') parameter(j, slice_sub(part, 1, part.n - 2), "path", true);
+    if (slice_starts(part, S("{"))) parameter(j, slice_sub(part, 1, part.n - 2), "path", true);
   if (r->list) {
     parameter(j, S("page"), "query", false);
     parameter(j, S("per_page"), "query", false);
@@ -83,11 +81,9 @@ static void parameters(jw_t *j, const route_t *r)
 
 static void operation(jw_t *j, const route_t *r)
 {
+  static const char *const verbs[] = {[RM_GET] = "get", [RM_POST] = "post", [RM_PUT] = "put", [RM_DELETE] = "delete"};
   bool open = strcmp(r->perm, PERM_OPEN) == 0;
-  char name[8];
-  size_t n = 0;
-  for (const char *m = route_method_name(r->method); *m; m++) name[n++] = (char)tolower((unsigned char)*m);
-  jw_key_slice(j, slice_of(name, n));
+  jw_key(j, verbs[r->method]);
   jw_object(j);
   jw_put_str(j, "summary", r->help);
   jw_put_str(j, "x-permission", r->perm);

@@ -12,20 +12,13 @@ static bool in_list(slice_t v, const char *const *list)
   return false;
 }
 
-static rc_t refuse(err_t *e, const char *reason, const char *field, const char *text, slice_t value)
-{
-  rc_t bad = err_set(e, RC_INVALID, reason, field, text);
-  err_value(e, value.p, value.n);
-  return bad;
-}
-
 /* --- issuers --- */
 
 static rc_t issuer_check(request_t *rq, void *row, const void *old, uint64_t *set, err_t *e)
 {
   issuer_t *i = row;
   const issuer_kind_t *kind = issuer_find(i->type);
-  if (!kind) return refuse(e, "issuer_type", "type", "must be GenericCA", i->type);
+  if (!kind) return err_quote(e, RC_INVALID, "issuer_type", "type", "must be GenericCA", i->type);
   i->type = slice_str(kind->type);
   if (!old) i->source = S("database");
   return kind->check(i->config, rq->a, e);
@@ -39,7 +32,7 @@ static rc_t target_check(request_t *rq, void *row, const void *old, uint64_t *se
   db_read_t *db;
   agent_t agent;
   const target_kind_t *kind = target_find(t->type);
-  if (!kind) return refuse(e, "target_type", "type", "is not a target type this build has", t->type);
+  if (!kind) return err_quote(e, RC_INVALID, "target_type", "type", "is not a target type this build has", t->type);
   t->type = slice_str(kind->type);
   if (!old) {
     t->source = S("database");
@@ -48,10 +41,11 @@ static rc_t target_check(request_t *rq, void *row, const void *old, uint64_t *se
   TRY(kind->check(t->config, rq->a, e));
   TRY(request_db(rq, &db, e));
   rc_t got = list_get(db, rq->a, &res_agent, t->agent_id, &agent, e);
-  if (rc_is(got, RC_NOTFOUND)) return refuse(e, "unknown_reference", "agent_id", "does not exist", t->agent_id);
+  if (rc_is(got, RC_NOTFOUND))
+    return err_quote(e, RC_INVALID, "unknown_reference", "agent_id", "does not exist", t->agent_id);
   TRY(got);
   if (!us_is_never(agent.retired_at))
-    return refuse(e, "agent_retired", "agent_id", "names a retired agent", t->agent_id);
+    return err_quote(e, RC_INVALID, "agent_retired", "agent_id", "names a retired agent", t->agent_id);
   return rc(RC_OK);
 }
 
@@ -79,7 +73,8 @@ static rc_t algorithm_check(const json_t *rule, err_t *e)
     return err_limit(e, RC_INVALID, "key_size", "allowed_key_algorithms", "min_size must be at least {limit}",
                      algorithms[i].least);
   }
-  return refuse(e, "key_algorithm", "allowed_key_algorithms", "algorithm must be RSA, ECDSA or Ed25519", name);
+  return err_quote(e, RC_INVALID, "key_algorithm", "allowed_key_algorithms", "algorithm must be RSA, ECDSA or Ed25519",
+                   name);
 }
 
 static rc_t profile_check(request_t *rq, void *row, const void *old, uint64_t *set, err_t *e)
@@ -92,9 +87,9 @@ static rc_t profile_check(request_t *rq, void *row, const void *old, uint64_t *s
   for (size_t i = 0; i < json_len(doc.root); i++) TRY(algorithm_check(json_at(doc.root, i), e));
   for (size_t i = 0; i < p->allowed_ekus.n; i++)
     if (!in_list(p->allowed_ekus.v[i], eku_names))
-      return refuse(e, "eku", "allowed_ekus",
-                    "must be serverAuth, clientAuth, codeSigning, emailProtection or timeStamping",
-                    p->allowed_ekus.v[i]);
+      return err_quote(e, RC_INVALID, "eku", "allowed_ekus",
+                       "must be serverAuth, clientAuth, codeSigning, emailProtection or timeStamping",
+                       p->allowed_ekus.v[i]);
   return rc(RC_OK);
 }
 
@@ -117,7 +112,7 @@ static rc_t policy_check(request_t *rq, void *row, const void *old, uint64_t *se
     bool keep = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c == '-' && n > 0);
     if (keep) slug[n++] = (char)c;
   }
-  while (n > 0 && slug[n - 1] == '-') n--;
+  while (n && slug[n - 1] == '-') n--;
   p->id = n ? arena_printf(rq->a, "rp-%.*s", (int)n, slug) : S("rp-policy");
   return p->id.p ? rc(RC_OK) : rc(RC_NOMEM);
 }
@@ -130,7 +125,7 @@ static rc_t owner_check(request_t *rq, void *row, const void *old, uint64_t *set
   size_t at = slice_find(o->email, '@');
   if (o->email.n && (at == 0 || at + 1 >= o->email.n ||
                      slice_find(slice_sub(o->email, at + 1, o->email.n), '@') + at + 1 != o->email.n))
-    return refuse(e, "email", "email", "must be an e-mail address", o->email);
+    return err_quote(e, RC_INVALID, "email", "email", "must be an e-mail address", o->email);
   return rc(RC_OK);
 }
 

@@ -2,6 +2,7 @@
 
 #include "api/handlers.h"
 #include "api/resource_rules.h"
+#include "base/check.h"
 #include "core/audit.h"
 #include "model/resources.h"
 #include "wire/base64.h"
@@ -32,9 +33,7 @@ static rc_t id_check(slice_t id, err_t *e)
   for (size_t i = 0; i < id.n; i++)
     if (!isalnum(id.p[i]) && id.p[i] != '.' && id.p[i] != '_' && id.p[i] != '-') dots = true;
   if (!dots) return rc(RC_OK);
-  rc_t bad = err_set(e, RC_INVALID, "id_characters", "id", "may hold letters, digits, dot, underscore and hyphen only");
-  err_value(e, id.p, id.n);
-  return bad;
+  return err_quote(e, RC_INVALID, "id_characters", "id", "may hold letters, digits, dot, underscore and hyphen only", id);
 }
 
 rc_t rest_read_new(request_t *rq, const rest_t *re, void *row, uint64_t *ret_set, err_t *e)
@@ -125,7 +124,7 @@ static rc_t only_fields(request_t *rq, const resource_t *res, uint64_t *bits, bo
   return rc(RC_OK);
 }
 
-static void rows_write(jw_t *j, const resource_t *res, const void *rows, size_t n, const uint64_t *only)
+void rest_rows_write(jw_t *j, const resource_t *res, const void *rows, size_t n, const uint64_t *only)
 {
   jw_key(j, "data");
   jw_array(j);
@@ -138,7 +137,7 @@ rc_t rest_reply_rows(request_t *rq, reply_t *rp, const resource_t *res, const vo
 {
   jw_t j = reply_json(rp, 200);
   jw_object(&j);
-  rows_write(&j, res, rows, n, NULL);
+  rest_rows_write(&j, res, rows, n, NULL);
   jw_put_int(&j, "total", total);
   jw_put_int(&j, "page", page);
   jw_put_int(&j, "per_page", per_page);
@@ -180,7 +179,7 @@ static val_t filter_value(const field_t *f, slice_t text, bool *ret_ok)
 /* Equality of the fields that filter; a value that cannot be one is ignored (spec/api.md 1.14). */
 static rc_t equality_filters(request_t *rq, const resource_t *res, list_filter_t *f, size_t *n)
 {
-  for (uint32_t i = 0; i < res->nfields && *n < REST_FILTERS_MAX; i++) {
+  for (uint32_t i = 0; i < res->nfields; i++) {
     const field_t *field = &res->fields[i];
     slice_t text = {NULL, 0};
     bool ok;
@@ -188,7 +187,8 @@ static rc_t equality_filters(request_t *rq, const resource_t *res, list_filter_t
     TRY(request_query(rq, field->name, &text));
     if (text.n == 0) continue;
     val_t v = filter_value(field, text, &ok);
-    if (ok) f[(*n)++] = (list_filter_t){.field = (int)i, .op = field->type == FT_ENUM ? LO_IEQ : LO_EQ, .value = v};
+    const list_op_t op = field->type == FT_ENUM ? LO_IEQ : LO_EQ;
+    if (ok) rest_filter_add(f, n, (list_filter_t){.field = (int)i, .op = op, .value = v});
   }
   return rc(RC_OK);
 }
@@ -255,7 +255,7 @@ static rc_t list_write(request_t *rq, reply_t *rp, const list_query_t *q, void *
   TRY(only_fields(rq, q->res, &only, &given));
   jw_t j = reply_json(rp, 200);
   jw_object(&j);
-  rows_write(&j, q->res, rows, n, given ? &only : NULL);
+  rest_rows_write(&j, q->res, rows, n, given ? &only : NULL);
   jw_put_int(&j, "total", total);
   if (cursors && n > 0 && (q->by_cursor ? (int64_t)n == q->per_page : q->page * q->per_page < total))
     cursor_write(&j, rq, (const certificate_t *)rows + n - 1);
@@ -304,12 +304,15 @@ rc_t rest_list(request_t *rq, reply_t *rp)
   return list_write(rq, rp, &q, rows, n, total);
 }
 
-size_t rest_stamps(const resource_t *res, const char **ret, size_t cap)
+size_t rest_stamps(const resource_t *res, const char *ret[DB_STAMP_MAX])
 {
   const rest_t *re = rest_of(res);
   size_t n = 0;
   ret[n++] = res->table;
-  for (const char *const *s = re->stamps; s && *s && n < cap; s++) ret[n++] = *s;
+  for (const char *const *s = re->stamps; s && *s; s++) {
+    CHECK(n < DB_STAMP_MAX);
+    ret[n++] = *s;
+  }
   return n;
 }
 
@@ -354,24 +357,24 @@ static rc_t unknown_reference(request_t *rq, const resource_t *res, const void *
       void *found = arena_alloc(rq->a, (*other)->row_size);
       if (!found) return rc(RC_NOMEM);
       if (!rc_is(list_get(db, rq->a, *other, *value, found, NULL), RC_NOTFOUND)) continue;
-      rc_t bad = err_set(e, RC_INVALID, "unknown_reference", f->name, "does not exist");
-      err_value(e, value->p, value->n);
-      return bad;
+      return err_quote(e, RC_INVALID, "unknown_reference", f->name, "does not exist", *value);
     }
   }
   return err_set(e, RC_INVALID, "unknown_reference", NULL, "something it refers to does not exist");
 }
 
+static bool refused_for(rc_t why, const err_t *e, const char *reason)
+{
+  return rc_is(why, RC_CONFLICT) && e->reason && strcmp(e->reason, reason) == 0;
+}
+
 rc_t rest_reply_conflict(request_t *rq, reply_t *rp, const rest_t *re, const void *row, rc_t why, err_t *e)
 {
-  if (rc_is(why, RC_CONFLICT) && e->reason && strcmp(e->reason, "foreign_key") == 0)
-    return reply_error(rq, rp, unknown_reference(rq, re->res, row, e), e);
-  if (rc_is(why, RC_CONFLICT) && e->reason && strcmp(e->reason, "unique") == 0) {
-    bool id = e->field && slice_ends(slice_str(e->field), S(".id"));
-    slice_t text = arena_printf(rq->a, "%s with this %s already exists", re->label, id ? "id" : "name");
-    return reply_message(rq, rp, 409, text.p ? (const char *)text.p : "already exists");
-  }
-  return reply_error(rq, rp, why, e);
+  if (refused_for(why, e, "foreign_key")) return reply_error(rq, rp, unknown_reference(rq, re->res, row, e), e);
+  if (!refused_for(why, e, "unique")) return reply_error(rq, rp, why, e);
+  bool id = e->field && slice_ends(slice_str(e->field), S(".id"));
+  slice_t text = arena_printf(rq->a, "%s with this %s already exists", re->label, id ? "id" : "name");
+  return reply_message(rq, rp, 409, text.p ? (const char *)text.p : "already exists");
 }
 
 static rc_t submit(request_t *rq, const rest_t *re, stmt_t s, const char *action, slice_t id, slice_t changes, err_t *e)

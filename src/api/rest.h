@@ -26,6 +26,12 @@ typedef struct rest {
   const char *const *stamps;
 } rest_t;
 
+/* One more filter of a list; more than it takes are left out. */
+static inline void rest_filter_add(list_filter_t *f, size_t *n, list_filter_t one)
+{
+  if (*n < REST_FILTERS_MAX) f[(*n)++] = one;
+}
+
 /* Row for the resource of a route. */
 const rest_t *rest_of(const resource_t *res);
 
@@ -51,7 +57,10 @@ MUST rc_t rest_paging(request_t *rq, int64_t *ret_page, int64_t *ret_per_page);
 MUST rc_t rest_reply_rows(request_t *rq, reply_t *rp, const resource_t *res, const void *rows, size_t n, int64_t total,
                           int64_t page, int64_t per_page);
 
+/* Member "data" with n rows; `only` as in json_row_write. */
+void rest_rows_write(jw_t *j, const resource_t *res, const void *rows, size_t n, const uint64_t *only);
+
 /* Tables whose stamps the route's list depends on. */
-size_t rest_stamps(const resource_t *res, const char **ret, size_t cap);
+size_t rest_stamps(const resource_t *res, const char *ret[DB_STAMP_MAX]);
 
 #endif

@@ -24,6 +24,7 @@
   WRITES(RM_PUT, p "/{id}", name ".edit", rest_update, resource, "update", "changes the fields that are sent"),                \
   ROUTE(RM_DELETE, p "/{id}", name ".delete", rest_delete, .out = (resource), .audit = "delete", .help = "removes it, unless something uses it")
 
+/* The first row that fits is taken: /agents/retired stands before /agents/{id}. */
 const route_t routes[] = {
   ROUTE(RM_GET, "/health", PERM_OPEN, system_health, .on_loop = true, .help = "alive; never asks the store"),
   ROUTE(RM_GET, "/healthz", PERM_OPEN, system_health, .on_loop = true, .help = "as /health"),
@@ -65,7 +66,7 @@ const route_t routes[] = {
   ROUTE(RM_POST, V1 "/agents", PERM_OPEN, agents_register, .in = &res_agent, .out = &res_agent, .body_max = 64 * KIB, .arena_max = 1024 * KIB,
         .audit = "agent_registered", .help = "registers an agent (agent.edit, or the bootstrap token); its key is shown once"),
   LISTS(V1 "/agents/retired", "agent.read", &res_agent_retired, "lists retired agents"),
-  ROUTE(RM_GET, V1 "/agents/{id}", "agent.read", agents_get, .out = &res_agent, .help = "one agent, retired ones too"),
+  ROUTE(RM_GET, V1 "/agents/{id}", "agent.read", rest_get, .out = &res_agent, .help = "one agent, retired ones too"),
   ROUTE(RM_DELETE, V1 "/agents/{id}", "agent.retire", agents_retire, .audit = "agent_retired", .help = "retires it"),
   ROUTE(RM_POST, V1 "/agents/{id}/heartbeat", "agent.heartbeat", agents_heartbeat, .queue = QC_AGENT, .body_max = 64 * KIB, .help = "sign of life"),
   ROUTE(RM_GET, V1 "/agents/{id}/work", "agent.job.poll", agents_work, .queue = QC_AGENT, .arena_max = 4096 * KIB, .statements_max = 80,
@@ -133,21 +134,18 @@ static bool method_is(route_method_t m, int http1)
 const route_t *route_find(int method, slice_t path, slice_t *ret_param, size_t *ret_nparams, int *ret_status, unsigned *ret_allow)
 {
   slice_t param[ROUTE_PARAMS_MAX];
-  const route_t *with_param = NULL;
   unsigned allow = 0;
   for (size_t i = 0; i < route_count; i++) {
     size_t n;
     if (!fits(routes[i].path, path, param, &n)) continue;
+    if (method_is(routes[i].method, method)) {
+      memcpy(ret_param, param, sizeof param);
+      *ret_nparams = n;
+      return &routes[i];
+    }
     allow |= 1u << routes[i].method;
-    if (!method_is(routes[i].method, method)) continue;
-    /* A literal segment wins over a placeholder: /agents/retired is no agent. */
-    if (n > 0 && with_param) continue;
-    memcpy(ret_param, param, sizeof param);
-    *ret_nparams = n;
-    if (n == 0) return &routes[i];
-    with_param = &routes[i];
   }
   *ret_allow = allow;
   *ret_status = allow ? 405 : 404;
-  return with_param;
+  return NULL;
 }

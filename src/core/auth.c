@@ -17,7 +17,8 @@ const size_t auth_stamp_count = COUNT_OF(auth_stamps);
 enum {
   SNAPSHOT_ARENA = 64 * 1024 * 1024, /* 100,000 agents at 300 bytes, twice */
   ROLES_MAX = 64,
-  GRANTS_MAX = 4096
+  GRANTS_MAX = 4096,
+  REBUILD_PAUSE_S = 1 /* for keys that are unknown */
 };
 
 typedef struct principal {
@@ -30,6 +31,7 @@ struct auth_pin {
   _Atomic long refs;
   arena_t *arena;
   uint64_t stamp, agents_stamp;
+  us_t made_at;
   us_t valid_until;   /* earliest end of a grant or key: rebuilt then */
   principal_t *slots; /* open addressing by the hash's first bytes */
   size_t mask, used;
@@ -127,6 +129,11 @@ static void add_scoped(scoped_grant_t *list, size_t *n, const role_t *ro, const 
     if (permset_has(&ro->global, p)) list[(*n)++] = (scoped_grant_t){p, g->scope_type, g->scope_id};
 }
 
+static bool is_of(const grant_t *g, const actor_t *actor)
+{
+  return slice_eq(g->actor_id, actor->id) && slice_eq(g->actor_type, actor->type);
+}
+
 /* Fills permissions and roles from the actor's grants. */
 static rc_t grants_apply(building_t *b, actor_t *actor)
 {
@@ -134,9 +141,9 @@ static rc_t grants_apply(building_t *b, actor_t *actor)
   size_t mine = 0, scoped = 0;
   for (size_t i = 0; i < b->ngrants; i++) {
     const grant_t *g = &b->grants[i];
-    if (!slice_eq(g->actor_id, actor->id) || !slice_eq(g->actor_type, actor->type)) continue;
+    if (!is_of(g, actor)) continue;
     mine++;
-    scoped += g->scope_id.n > 0;
+    if (g->scope_id.n) scoped++;
   }
   if (mine == 0) return rc(RC_OK);
   slice_t *roles = ARENA_ARRAY(a, slice_t, mine);
@@ -144,14 +151,12 @@ static rc_t grants_apply(building_t *b, actor_t *actor)
   if (!roles || !list) return rc(RC_NOMEM);
   for (size_t i = 0; i < b->ngrants; i++) {
     const grant_t *g = &b->grants[i];
-    if (!slice_eq(g->actor_id, actor->id) || !slice_eq(g->actor_type, actor->type)) continue;
+    if (!is_of(g, actor)) continue;
     role_t *ro = role_of(b, g->role);
     if (!ro) continue;
     roles[actor->nroles++] = g->role;
     if (g->scope_id.n) add_scoped(list, &actor->nscoped, ro, g);
-    else
-      for (int p = 0; p < PERMISSION_COUNT; p++)
-        if (permset_has(&ro->global, p)) permset_add(&actor->global, p);
+    else permset_join(&actor->global, &ro->global);
   }
   actor->roles = roles;
   actor->scoped = list;
@@ -290,6 +295,7 @@ static rc_t snapshot_new(auth_t *au, db_read_t *r, uint64_t stamp, us_t now, aut
   if (!b.s) return rc(RC_NOMEM);
   b.s->arena = arena_new(SNAPSHOT_ARENA);
   b.s->stamp = stamp;
+  b.s->made_at = now;
   b.s->valid_until = US_NEVER;
   b.s->refs = 1;
   rc_t got = b.s->arena ? db_stamp(r, agents, 1, &b.s->agents_stamp, e) : rc(RC_NOMEM);
@@ -325,12 +331,13 @@ static bool fresh(const auth_pin_t *s, uint64_t stamp, us_t now)
   return s && s->stamp == stamp && (us_is_never(s->valid_until) || us_cmp(now, s->valid_until) < 0);
 }
 
-static rc_t pin_fresh(auth_t *au, db_read_t *r, us_t now, bool force, auth_pin_t **ret, err_t *e)
+/* `old`: a pinned snapshot that will not do, NULL when none was tried. */
+static rc_t pin_fresh(auth_t *au, db_read_t *r, us_t now, const auth_pin_t *old, auth_pin_t **ret, err_t *e)
 {
   uint64_t stamp;
   TRY(db_stamp(r, auth_stamps, auth_stamp_count, &stamp, e));
   auth_pin_t *s = pin(au);
-  if (!force && fresh(s, stamp, now)) {
+  if (s != old && fresh(s, stamp, now)) {
     *ret = s;
     return rc(RC_OK);
   }
@@ -338,18 +345,18 @@ static rc_t pin_fresh(auth_t *au, db_read_t *r, us_t now, bool force, auth_pin_t
   pthread_mutex_lock(&au->build);
   s = pin(au);
   rc_t got = rc(RC_OK);
-  if (force || !fresh(s, stamp, now)) {
-    auth_pin_t *next = NULL, *old;
+  if (s == old || !fresh(s, stamp, now)) {
+    auth_pin_t *next = NULL, *last;
     auth_unpin(au, s);
     s = NULL;
     got = snapshot_new(au, r, stamp, now, &next, e);
     if (rc_ok(got)) {
       atomic_fetch_add(&next->refs, 1);
       pthread_mutex_lock(&au->lock);
-      old = au->current;
+      last = au->current;
       au->current = next;
       pthread_mutex_unlock(&au->lock);
-      auth_unpin(au, old);
+      auth_unpin(au, last);
       s = next;
     }
   }
@@ -358,11 +365,16 @@ static rc_t pin_fresh(auth_t *au, db_read_t *r, us_t now, bool force, auth_pin_t
   return got;
 }
 
-/* Agents inserted by somebody else's SQL do not touch our stamp: look again when the agents changed. */
-static bool agents_changed(const auth_pin_t *s, db_read_t *r)
+/*
+ * Agents inserted by somebody else's SQL do not touch our stamp: look again when the agents changed. Heartbeats change
+ * them all the time, so not at every unknown key: who knocks with wrong ones costs one snapshot a second at most.
+ */
+static bool agents_changed(const auth_pin_t *s, db_read_t *r, us_t now)
 {
   static const char *const agents[] = {"agents"};
   uint64_t now_stamp;
+  int64_t age = now.us - s->made_at.us; /* below 0: the clock was set back */
+  if (age >= 0 && age < REBUILD_PAUSE_S * US_PER_S) return false;
   return rc_ok(db_stamp(r, agents, 1, &now_stamp, NULL)) && now_stamp != s->agents_stamp;
 }
 
@@ -400,11 +412,13 @@ rc_t auth_check(auth_t *au, db_read_t *r, slice_t header, us_t now, const actor_
   }
   TRY(header_key(header, &key, e));
   sha256(key, hash);
-  TRY(pin_fresh(au, r, now, false, &s, e));
+  TRY(pin_fresh(au, r, now, NULL, &s, e));
   const principal_t *p = find(s, hash);
-  if (!p && agents_changed(s, r)) {
-    auth_unpin(au, s);
-    TRY(pin_fresh(au, r, now, true, &s, e));
+  if (!p && agents_changed(s, r, now)) {
+    auth_pin_t *old = s;
+    rc_t got = pin_fresh(au, r, now, old, &s, e);
+    auth_unpin(au, old);
+    TRY(got);
     p = find(s, hash);
   }
   if (!p) {

@@ -48,11 +48,8 @@ rc_t deploy_trigger(const core_t *core, arena_t *a, slice_t certificate, slice_t
   cmd_t *c = cmd_new(a);
   if (!c) return rc(RC_NOMEM);
   TRY(add_jobs(core, c, a, now, certificate, (slice_t){NULL, 0}, target, st.attempts, &added, e));
-  if (target.n && added == 0) {
-    rc_t got = err_set(e, RC_INVALID, "target", "target_id", "is not an enabled target of this certificate");
-    err_value(e, target.p, target.n);
-    return got;
-  }
+  if (target.n && added == 0)
+    return err_quote(e, RC_INVALID, "target", "target_id", "is not an enabled target of this certificate", target);
   AUDIT(c, a, now, who, .action = "deployment_triggered", .resource_type = "certificate", .resource_id = certificate,
         .details = AUDIT_FACTS(a, fact_s("target_id", target), fact_i("job_count", (int64_t)added)));
   TRY(db_submit(core->db, c, e));

@@ -53,11 +53,8 @@ static rc_t policy_attempts(const core_t *core, arena_t *a, slice_t policy, int6
   policy_t p;
   TRY(db_read_begin(core->db, &r, e));
   rc_t got = list_get(r, a, &res_policy, policy, &p, e);
-  if (rc_is(got, RC_NOTFOUND)) {
-    got = err_set(e, RC_INVALID, "unknown_reference", "renewal_policy_id", "does not exist");
-    err_value(e, policy.p, policy.n);
-    return got;
-  }
+  if (rc_is(got, RC_NOTFOUND))
+    return err_quote(e, RC_INVALID, "unknown_reference", "renewal_policy_id", "does not exist", policy);
   TRY(got);
   *ret = p.max_retries + 1;
   return rc(RC_OK);

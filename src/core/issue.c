@@ -59,12 +59,12 @@ static rc_t read_job(db_read_t *r, arena_t *a, slice_t agent, bool operator, con
   TRY(db_query(r, SQL(a, job_awaiting_csr, .certificate = x->cert.id, .agent = agent, .operator = operator), e));
   rc_t got;
   while (rc_ok(got = db_next(r, e))) {
-    bool own = !db_col_null(r, 4);
+    bool own = !db_col_null(r, 3);
     if (x->job.id.n && !own) continue;
     TRY(db_col_text_dup(r, 0, a, &x->job.id));
-    TRY(db_col_text_dup(r, 1, a, &x->job.type));
-    x->job.attempts = db_col_int(r, 2);
-    x->job.max_attempts = db_col_int(r, 3);
+    x->job.certificate_id = x->cert.id;
+    x->job.attempts = db_col_int(r, 1);
+    x->job.max_attempts = db_col_int(r, 2);
   }
   if (!rc_is(got, RC_NOTFOUND)) return got;
   if (x->job.id.n || operator) return rc(RC_OK);
@@ -204,25 +204,36 @@ static rc_t commit(const core_t *core, arena_t *a, const commit_t *in, err_t *e)
   return db_submit(core->db, c, e);
 }
 
-/* The job ends with the reason; it begins again after the policy's pause while attempts are left. */
+/* When an attempt that fails now is repeated: after the policy's pause, while attempts are left. */
+static us_t next_attempt(us_t now, const job_t *j, int64_t pause_s)
+{
+  return j->attempts + 1 < j->max_attempts ? us_add_s(now, pause_s) : US_NEVER;
+}
+
+/* Ends a job without a leaf by `change`, one command with its certificate's state and audit row. */
+static rc_t unissue(const core_t *core, arena_t *a, us_t now, stmt_t change, const job_t *job, const char *reason,
+                    slice_t error, const actor_t *who, err_t *e)
+{
+  cmd_t *c = cmd_new(a);
+  if (!c) return rc(RC_NOMEM);
+  cmd_add(c, change, 1);
+  cmd_add(c, SQL(a, certificate_unrenewed, .id = job->certificate_id, .at = now, .job = job->id), CMD_ANY_ROWS);
+  AUDIT(c, a, now, who, .action = "renewal_job_failed", .resource_type = "certificate",
+        .resource_id = job->certificate_id,
+        .details = AUDIT_FACTS(a, fact_s("job_id", job->id), fact_s("reason", slice_str(reason)),
+                               fact_s("error", error)));
+  cmd_wake(c, 'j', job->id);
+  return db_submit(core->db, c, e);
+}
+
 static rc_t fail_job(const core_t *core, arena_t *a, const context_t *x, const err_t *why, const actor_t *who, err_t *e)
 {
   char text[512];
   us_t now = time_wall(core->time);
-  bool again = x->job.attempts + 1 < x->job.max_attempts;
   slice_t error = slice_of(text, err_format(why, text, sizeof text));
-  cmd_t *c = cmd_new(a);
-  if (!c) return rc(RC_NOMEM);
-  cmd_add(c,
-          SQL(a, job_unissued, .id = x->job.id, .attempts = x->job.attempts, .error = error, .at = now,
-              .next = again ? us_add_s(now, x->policy.retry_interval_seconds) : US_NEVER),
-          1);
-  cmd_add(c, SQL(a, certificate_unrenewed, .id = x->cert.id, .at = now, .job = x->job.id), CMD_ANY_ROWS);
-  AUDIT(c, a, now, who, .action = "renewal_job_failed", .resource_type = "certificate", .resource_id = x->cert.id,
-        .details = AUDIT_FACTS(a, fact_s("job_id", x->job.id), fact_s("reason", slice_str(why->reason)),
-                               fact_s("error", error)));
-  cmd_wake(c, 'j', x->job.id);
-  return db_submit(core->db, c, e);
+  stmt_t change = SQL(a, job_unissued, .id = x->job.id, .attempts = x->job.attempts, .error = error, .at = now,
+                      .next = next_attempt(now, &x->job, x->policy.retry_interval_seconds));
+  return unissue(core, a, now, change, &x->job, why->reason, error, who, e);
 }
 
 /* A repetition of a CSR whose answer was lost: its key has the newest leaf already, be it one that a start adopted. */
@@ -236,8 +247,15 @@ static bool answered_before(arena_t *a, const context_t *x, const csr_t *csr)
 
 static bool is_transient(rc_t r)
 {
-  return rc_is(r, RC_CLOSED) || rc_is(r, RC_AGAIN) || rc_is(r, RC_TIMEOUT) || rc_is(r, RC_NOMEM) || rc_is(r, RC_IO) ||
-         rc_is(r, RC_INTERNAL);
+  switch (r.code) {
+  case RC_CLOSED:
+  case RC_AGAIN:
+  case RC_TIMEOUT:
+  case RC_NOMEM:
+  case RC_IO:
+  case RC_INTERNAL: return true;
+  default: return false;
+  }
 }
 
 static rc_t known(const core_t *core, arena_t *a, slice_t fingerprint, bool *ret, err_t *e)
@@ -294,18 +312,9 @@ rc_t issue_give_up(const core_t *core, arena_t *a, slice_t job_id, slice_t agent
   us_t now = time_wall(core->time);
   job_look_t x;
   TRY(job_look(core->db, a, job_id, &x, e));
-  bool again = x.job.attempts + 1 < x.job.max_attempts;
-  cmd_t *c = cmd_new(a);
-  if (!c) return rc(RC_NOMEM);
-  cmd_add(c,
-          SQL(a, job_csr_given_up, .id = job_id, .agent = agent_id, .error = why, .at = now,
-              .next = again ? us_add_s(now, x.retry_s) : US_NEVER),
-          1);
-  cmd_add(c, SQL(a, certificate_unrenewed, .id = x.job.certificate_id, .at = now, .job = job_id), CMD_ANY_ROWS);
-  AUDIT(c, a, now, who, .action = "renewal_job_failed", .resource_type = "certificate",
-        .resource_id = x.job.certificate_id, .details = AUDIT_FACTS(a, fact_s("job_id", job_id), fact_s("error", why)));
-  cmd_wake(c, 'j', job_id);
-  return db_submit(core->db, c, e);
+  stmt_t change = SQL(a, job_csr_given_up, .id = job_id, .agent = agent_id, .error = why, .at = now,
+                      .next = next_attempt(now, &x.job, x.retry_s));
+  return unissue(core, a, now, change, &x.job, NULL, why, who, e);
 }
 
 /* --- finishing what a crash cut off --- */

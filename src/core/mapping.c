@@ -40,16 +40,19 @@ rc_t mapping_of(const core_t *core, arena_t *a, slice_t certificate, slice_t age
                       ret, e);
 }
 
+static bool maps(const mapping_t *m, slice_t target)
+{
+  for (size_t i = 0; i < m->n; i++)
+    if (slice_eq(m->v[i].target, target)) return true;
+  return false;
+}
+
 rc_t mapping_known(const core_t *core, arena_t *a, texts_t ids, mapping_t *ret, err_t *e)
 {
   TRY(mapping_read(core, a, SQL(a, targets_known, .ids = ids), ret, e));
-  for (size_t i = 0; i < ids.n; i++) {
-    bool found = false;
-    for (size_t k = 0; k < ret->n && !found; k++) found = slice_eq(ret->v[k].target, ids.v[i]);
-    if (found) continue;
-    rc_t got = err_set(e, RC_INVALID, "unknown_reference", "target_ids", "names a target that does not exist");
-    err_value(e, ids.v[i].p, ids.v[i].n);
-    return got;
-  }
+  for (size_t i = 0; i < ids.n; i++)
+    if (!maps(ret, ids.v[i]))
+      return err_quote(e, RC_INVALID, "unknown_reference", "target_ids", "names a target that does not exist",
+                       ids.v[i]);
   return rc(RC_OK);
 }

@@ -41,11 +41,8 @@ rc_t report_status(const core_t *core, arena_t *a, slice_t job, slice_t agent, s
   job_look_t x;
   job_state_t to, from;
   us_t now = time_wall(core->time);
-  if (!rc_ok(job_state_parse(status, &to)) || (to != JOB_RUNNING && to != JOB_COMPLETED && to != JOB_FAILED)) {
-    rc_t bad = err_set(e, RC_INVALID, "status", "status", "must be Running, Completed or Failed");
-    err_value(e, status.p, status.n);
-    return bad;
-  }
+  if (!rc_ok(job_state_parse(status, &to)) || (to != JOB_RUNNING && to != JOB_COMPLETED && to != JOB_FAILED))
+    return err_quote(e, RC_INVALID, "status", "status", "must be Running, Completed or Failed", status);
   TRY(job_look(core->db, a, job, &x, e));
   if (x.job.agent_id.n && !slice_eq(x.job.agent_id, agent))
     return err_set(e, RC_DENIED, "foreign_job", NULL, "job belongs to another agent");

@@ -19,6 +19,11 @@ extern const char *const permission_names[PERMISSION_COUNT];
 int permission_find(slice_t name);
 
 static inline void permset_add(permset_t *s, int i) { s->bits[i / 64] |= UINT64_C(1) << (i % 64); }
+static inline void permset_join(permset_t *s, const permset_t *more)
+{
+  s->bits[0] |= more->bits[0];
+  s->bits[1] |= more->bits[1];
+}
 static inline bool permset_has(const permset_t *s, int i) { return s->bits[i / 64] >> (i % 64) & 1; }
 
 #endif

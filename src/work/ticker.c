@@ -27,7 +27,7 @@ struct ticker {
 int64_t ticker_draw_us(int64_t interval_s, const rng_t *rng)
 {
   int64_t us = interval_s * US_PER_S, span = us / 5;
-  return us - span / 2 + (span > 0 ? (int64_t)rng_below(rng, (uint64_t)span + 1) : 0);
+  return us - span / 2 + (int64_t)rng_below(rng, (uint64_t)span + 1);
 }
 
 typedef struct due {

@@ -2,6 +2,7 @@
 #include "world.h"
 
 #include "api/denials.h"
+#include "api/handlers.h"
 #include "api/openapi.h"
 #include "api/request.h"
 #include "api/routes.h"
@@ -199,6 +200,126 @@ static void test_openapi_says_what_the_table_says(void **state)
   arena_free(a);
 }
 
+/* --- the document in detail; `at` walks objects by key, and fails where one is missing --- */
+
+static const json_t *at(const json_t *o, const char *key)
+{
+  json_iter_t it = {0};
+  slice_t k;
+  const json_t *v;
+  while (json_next(o, &it, &k, &v))
+    if (slice_is(k, key)) return v;
+  fail_msg("no %s", key);
+  return NULL;
+}
+
+static bool text_is(const json_t *o, const char *key, const char *want)
+{
+  slice_t t = S("");
+  must(json_get_text(o, key, &t, NULL), NULL);
+  return slice_is(t, want);
+}
+
+static const json_t *document(arena_t *a)
+{
+  buf_t b = buf_on(a, 4 * 1024 * 1024);
+  json_doc_t doc;
+  openapi_emit(&b);
+  must(buf_rc(&b), NULL);
+  must(json_parse_object(a, buf_slice(&b), &doc, NULL), NULL);
+  return doc.root;
+}
+
+static void check_schema_of(arena_t *a, const json_t *holder, const route_t *r, const resource_t *res, bool list)
+{
+  const json_t *schema = at(at(at(holder, "content"), "application/json"), "schema");
+  ASK(json_has(schema, "properties") == list, r);
+  if (list) {
+    ASK(json_len(at(schema, "properties")) == 4, r);
+    schema = at(at(at(schema, "properties"), "data"), "items");
+  }
+  ASK(text_is(schema, "$ref", arena_text(a, arena_printf(a, "#/components/schemas/%s", res->name))), r);
+}
+
+static size_t count_of(const char *s, char c)
+{
+  size_t n = 0;
+  for (; *s; s++) n += *s == c;
+  return n;
+}
+
+static void test_openapi_operations(void **state)
+{
+  arena_t *a = arena_new(64 * 1024 * 1024);
+  const json_t *root = document(a);
+  static const char *const verbs[] = {"get", "post", "put", "delete"};
+  (void)state;
+  for (size_t i = 0; i < route_count; i++) {
+    const route_t *r = &routes[i];
+    const json_t *o = at(at(at(root, "paths"), r->path), verbs[r->method]), *parameters = at(o, "parameters");
+    size_t filters = 0;
+    for (uint32_t k = 0; r->list && k < r->out->nfields; k++) filters += (r->out->fields[k].flags & FF_FILTER) != 0;
+    ASK(json_len(parameters) == count_of(r->path, '{') + (r->list ? 2 + filters : 0), r);
+    for (size_t k = 0; k < json_len(parameters); k++)
+      ASK(json_has(json_at(parameters, k), "required") == text_is(json_at(parameters, k), "in", "path"), r);
+    ASK((json_len(at(o, "security")) == 0) == (strcmp(r->perm, PERM_OPEN) == 0), r);
+    ASK(json_has(o, "requestBody") == (r->in != NULL), r);
+    if (r->in) check_schema_of(a, at(o, "requestBody"), r, r->in, false);
+    bool makes = r->handler == rest_create || r->handler == certificates_create || r->handler == agents_register;
+    const char *code = makes ? "201" : r->method == RM_DELETE ? "204" : "200";
+    ASK(json_len(at(o, "responses")) == 1, r);
+    const json_t *reply = at(at(o, "responses"), code);
+    ASK(json_has(reply, "content") == (r->out && r->method != RM_DELETE), r);
+    if (json_has(reply, "content")) check_schema_of(a, reply, r, r->out, r->list);
+  }
+  arena_free(a);
+}
+
+#define ASKF(cond, r, f)                                                        \
+  do {                                                                          \
+    if (!(cond)) fail_msg("%s.%s: %s", (r)->name, (f) ? (f)->name : "", #cond); \
+  } while (0)
+
+static void check_property(const resource_t *r, const field_t *f, const json_t *p)
+{
+  static const char *const types[] = {
+      [FT_TEXT] = "string", [FT_ENUM] = "string", [FT_INT] = "integer", [FT_BOOL] = "boolean",
+      [FT_TIME] = "string", [FT_TEXTS] = "array", [FT_JSON] = ""};
+  size_t values = 0;
+  ASKF(text_is(p, "type", types[f->type]), r, f);
+  ASKF(text_is(p, "format", f->type == FT_TIME ? "date-time" : ""), r, f);
+  ASKF(json_has(p, "maxLength") == (f->type == FT_TEXT && f->max > 0), r, f);
+  ASKF(json_has(p, "minimum") == (f->type == FT_INT && f->max > 0), r, f);
+  ASKF(json_has(p, "maximum") == (f->type == FT_INT && f->max > 0), r, f);
+  ASKF(json_has(p, "items") == (f->type == FT_TEXTS), r, f);
+  ASKF(json_has(p, "readOnly") == ((f->flags & FF_READONLY) != 0), r, f);
+  for (const char *const *v = f->values; v && *v; v++) values++;
+  ASKF(json_has(p, "enum") ? json_len(at(p, "enum")) == values : values == 0, r, f);
+}
+
+static void test_openapi_schemas(void **state)
+{
+  arena_t *a = arena_new(64 * 1024 * 1024);
+  const json_t *schemas = at(at(document(a), "components"), "schemas");
+  size_t n = 0;
+  (void)state;
+  for (const resource_t *const *r = res_all; *r; r++, n++) {
+    const json_t *schema = at(schemas, (*r)->name), *properties = at(schema, "properties");
+    size_t shown = 0, required = 0;
+    for (uint32_t k = 0; k < (*r)->nfields; k++) {
+      const field_t *f = &(*r)->fields[k];
+      required += (f->flags & FF_REQUIRED) != 0;
+      ASKF(json_has(properties, f->name) == !(f->flags & FF_HIDDEN), *r, f);
+      if (f->flags & FF_HIDDEN) continue;
+      check_property(*r, f, at(properties, f->name));
+      shown++;
+    }
+    ASKF(json_len(properties) == shown && json_len(at(schema, "required")) == required, *r, (const field_t *)NULL);
+  }
+  assert_int_equal(json_len(schemas), n);
+  arena_free(a);
+}
+
 static void test_refusals_are_logged_once_a_minute_each(void **state)
 {
   denial_log_t *d = denial_log_new();
@@ -228,6 +349,8 @@ int main(void)
       cmocka_unit_test(test_placeholders_in_order),
       cmocka_unit_test(test_paths_and_methods_that_are_not_there),
       cmocka_unit_test(test_openapi_says_what_the_table_says),
+      cmocka_unit_test(test_openapi_operations),
+      cmocka_unit_test(test_openapi_schemas),
       cmocka_unit_test(test_refusals_are_logged_once_a_minute_each),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

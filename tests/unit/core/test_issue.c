@@ -5,6 +5,7 @@
 #include "core/issue.h"
 #include "crypto/key.h"
 #include "wire/pem.h"
+#include "work/jobs.h"
 #include "x509/csr_emit.h"
 #include "x509/names.h"
 
@@ -19,12 +20,6 @@ static int setup(void **state)
   world_agent(&w, "agent-a", "key a");
   world_target(&w, "tgt-a", "agent-a");
   *state = &w;
-  return 0;
-}
-
-static int teardown(void **state)
-{
-  world_close(*state);
   return 0;
 }
 
@@ -113,6 +108,87 @@ static void test_a_refused_request_fails_its_job_and_says_why(void **state)
   assert_int_equal(COUNT("managed_certificates where status = 'Failed'"), 1);
 }
 
+/* The policy's pause is for jobs with attempts left; the last one has no next. */
+static void test_the_last_attempt_has_no_next(void **state)
+{
+  world_t *w = *state;
+  err_t e;
+  (void)created(w, "mc-2", true);
+  world_run(w, "jobs", "update jobs set max_attempts = 3, attempts = 1");
+  assert_false(rc_ok(submit(w, "mc-2", S("hello"), &agent, &e)));
+  assert_int_equal(world_number(w, "select next_run_at from jobs where attempts = 2"), us_add_s(w->now, 60).us);
+  world_run(w, "jobs", "update jobs set status = 'AwaitingCSR'");
+  assert_false(rc_ok(submit(w, "mc-2", S("hello"), &agent, &e)));
+  assert_int_equal(COUNT("jobs where status = 'Failed' and attempts = 3 and next_run_at is null"), 1);
+}
+
+/* Its own job comes before one that anybody may answer, whichever is older. */
+static void test_an_agent_answers_its_own_job_first(void **state)
+{
+  static const char *const certificates[] = {"mc-own-first", "mc-own-last"};
+  world_t *w = *state;
+  KEY_SCOPED sigkey_t *key = NULL;
+  must(key_generate(KEY_P256, 0, &key, NULL), NULL);
+  for (size_t i = 0; i < COUNT_OF(certificates); i++) {
+    err_t e;
+    slice_t id;
+    const job_spec_t spec = {
+        .type = S("Renewal"), .certificate = slice_str(certificates[i]), .status = S("AwaitingCSR"), .max_attempts = 1};
+    (void)created(w, certificates[i], true);
+    if (i == 1) world_run(w, "jobs", "delete from jobs where certificate_id = 'mc-own-last'");
+    job_spec_t own = spec;
+    own.agent = S("agent-a");
+    cmd_t *c = cmd_new(w->a);
+    must(job_add(c, w->a, w->now, &spec, &id), NULL);
+    if (i == 1) must(job_add(c, w->a, w->now, &own, &id), NULL);
+    must(world_submit(w, c), NULL);
+    must(submit(w, certificates[i], csr_for(w, key, "www.example.test"), &agent, &e), &e);
+    assert_int_equal(COUNT("jobs where agent_id is null and status = 'Completed'"), 0);
+  }
+  assert_int_equal(COUNT("jobs where agent_id = 'agent-a' and status = 'Completed'"), 2);
+}
+
+typedef struct sender {
+  world_t *w;
+  arena_t *a;
+  slice_t csr;
+  rc_t got;
+  pthread_t thread;
+} sender_t;
+
+static void *send_in_thread(void *self)
+{
+  sender_t *s = self;
+  err_t e = {0};
+  s->got = issue_csr(
+      &s->w->core, s->a,
+      &(csr_submission_t){.agent_id = S("agent-a"), .certificate_id = S("mc-1"), .csr_pem = s->csr, .who = &agent}, &e);
+  return NULL;
+}
+
+/* A client that did not wait for its answer sends again: each is told that it has its certificate, which is one. */
+static void test_the_same_request_several_times_at_once(void **state)
+{
+  world_t *w = *state;
+  sender_t s[4];
+  KEY_SCOPED sigkey_t *key = NULL;
+  must(key_generate(KEY_P256, 0, &key, NULL), NULL);
+  (void)created(w, "mc-1", true);
+  slice_t csr = csr_for(w, key, "www.example.test");
+  for (size_t i = 0; i < COUNT_OF(s); i++) {
+    s[i] = (sender_t){.w = w, .a = arena_new(8 * 1024 * 1024), .csr = csr};
+    assert_int_equal(pthread_create(&s[i].thread, NULL, send_in_thread, &s[i]), 0);
+  }
+  for (size_t i = 0; i < COUNT_OF(s); i++) pthread_join(s[i].thread, NULL);
+  for (size_t i = 0; i < COUNT_OF(s); i++) {
+    assert_true(rc_ok(s[i].got));
+    arena_free(s[i].a);
+  }
+  assert_int_equal(COUNT("certificate_versions"), 1);
+  assert_int_equal(COUNT("jobs where status = 'Completed'"), 1);
+  assert_int_equal(COUNT("jobs where type = 'Deployment'"), 1);
+}
+
 static void test_a_request_that_is_none_fails_its_job(void **state)
 {
   world_t *w = *state;
@@ -183,12 +259,15 @@ static void test_a_signature_without_rows_is_adopted_at_start(void **state)
   (void)created(w, "mc-7", true);
   slice_t csr = csr_for(w, key, "www.example.test");
   must(submit(w, "mc-7", csr, &agent, &e), &e);
-  slice_t fingerprint = world_text(w, "select fingerprint_sha256 from certificate_versions");
+  static const char leaf[] =
+      "select fingerprint_sha256 || serial_number || not_before || ' ' || not_after || key_algorithm "
+      "|| key_size || pem_chain || agent_id from certificate_versions";
+  slice_t before = world_text(w, leaf);
   world_run(w, "certificate_versions", "delete from certificate_versions");
   world_run(w, "jobs", "delete from jobs where type = 'Deployment'");
   world_run(w, "jobs", "update jobs set status = 'AwaitingCSR', attempts = 0, next_run_at = 1");
   must(issue_adopt(&w->core, &e), &e);
-  assert_true(slice_eq(world_text(w, "select fingerprint_sha256 from certificate_versions"), fingerprint));
+  assert_true(before.n > 0 && slice_eq(world_text(w, leaf), before));
   assert_int_equal(COUNT("jobs where status = 'Completed' and type = 'Issuance'"), 1);
   assert_int_equal(COUNT("jobs where status = 'Pending' and type = 'Deployment'"), 1);
   must(issue_adopt(&w->core, &e), &e);
@@ -239,10 +318,13 @@ static void test_torture_of_an_issuance(void **state)
 
 int main(void)
 {
-#define WITH_SIGNER(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+#define WITH_SIGNER(t) cmocka_unit_test_setup_teardown(t, setup, world_teardown)
   const struct CMUnitTest tests[] = {
       WITH_SIGNER(test_an_agents_request_becomes_version_deployment_and_audit),
       WITH_SIGNER(test_a_refused_request_fails_its_job_and_says_why),
+      WITH_SIGNER(test_the_last_attempt_has_no_next),
+      WITH_SIGNER(test_an_agent_answers_its_own_job_first),
+      WITH_SIGNER(test_the_same_request_several_times_at_once),
       WITH_SIGNER(test_a_request_that_is_none_fails_its_job),
       WITH_SIGNER(test_an_operator_needs_no_job),
       WITH_SIGNER(test_what_may_not_be_issued_now),

@@ -16,28 +16,12 @@ static int setup(void **state)
   return 0;
 }
 
-static int teardown(void **state)
-{
-  world_close(*state);
-  return 0;
-}
-
 static void run(world_t *w, rc_t (*loop)(void *)) { must(loop(&w->core), NULL); }
 
 static void put_job(world_t *w, const char *type, const char *status)
 {
-  slice_t id;
-  cmd_t *c = cmd_new(w->a);
-  must(job_add(c, w->a, w->now,
-               &(job_spec_t){.type = slice_str(type),
-                             .certificate = S("mc-1"),
-                             .target = slice_is(slice_str(type), "Deployment") ? S("tgt-a") : (slice_t){NULL, 0},
-                             .agent = S("agent-a"),
-                             .status = slice_str(status),
-                             .max_attempts = 3},
-               &id),
-       NULL);
-  must(world_submit(w, c), NULL);
+  job_t j = world_job(w, arena_text(w->a, arena_printf(w->a, "job-%s", type)), "mc-1", type, status);
+  world_put(w, &res_job, &j);
 }
 
 static bool job_is(world_t *w, const char *status)
@@ -238,7 +222,7 @@ static void test_torture_of_a_sweep(void **state)
 
 int main(void)
 {
-#define WITH_STORE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+#define WITH_STORE(t) cmocka_unit_test_setup_teardown(t, setup, world_teardown)
   const struct CMUnitTest tests[] = {
       WITH_STORE(test_a_deployment_whose_holder_fell_silent_begins_again),
       WITH_STORE(test_a_failed_job_waits_its_pause_and_begins_again_while_attempts_are_left),

@@ -19,12 +19,6 @@ static int setup(void **state)
   return 0;
 }
 
-static int teardown(void **state)
-{
-  world_close(*state);
-  return 0;
-}
-
 #define ASK(cond, r, f)                                                          \
   do {                                                                           \
     if (!(cond)) fail_msg("%s.%s: %s", (r)->table, (f) ? (f)->name : "", #cond); \
@@ -306,5 +300,5 @@ int main(void)
       cmocka_unit_test(test_every_list_filters_and_sorts),
       cmocka_unit_test(test_catalogue_is_what_the_store_was_seeded_with),
   };
-  return cmocka_run_group_tests(tests, setup, teardown);
+  return cmocka_run_group_tests(tests, setup, world_teardown);
 }

@@ -124,6 +124,12 @@ void world_close(world_t *w)
   assert_int_not_equal(access(w->dir, F_OK), 0);
 }
 
+int world_teardown(void **state)
+{
+  world_close(*state);
+  return 0;
+}
+
 static bool first(world_t *w, const char *sql, db_read_t **r)
 {
   sql_text_t *t = ARENA_NEW(w->a, sql_text_t);
@@ -220,4 +226,23 @@ certificate_t world_certificate(world_t *w, const char *id, const char *name)
                          .last_deployment_at = US_NEVER,
                          .created_at = w->now,
                          .updated_at = w->now};
+}
+
+job_t world_job(world_t *w, const char *id, const char *certificate, const char *type, const char *status)
+{
+  return (job_t){.id = slice_str(id),
+                 .type = slice_str(type),
+                 .certificate_id = slice_str(certificate),
+                 .target_id = strcmp(type, "Deployment") == 0 ? S("tgt-a") : (slice_t){NULL, 0},
+                 .agent_id = S("agent-a"),
+                 .status = slice_str(status),
+                 .verification_status = S("pending"),
+                 .max_attempts = 3,
+                 .scheduled_at = w->now,
+                 .created_at = w->now,
+                 .started_at = US_NEVER,
+                 .completed_at = US_NEVER,
+                 .verified_at = US_NEVER,
+                 .lease_until = US_NEVER,
+                 .next_run_at = w->now};
 }

@@ -45,6 +45,8 @@ void world_signer(world_t *w);
 /* Ends the signer's life as a kill would: core.signer answers RC_CLOSED from here on. */
 void world_signer_gone(world_t *w);
 void world_close(world_t *w);
+/* The same as the teardown of a test whose state is its world. */
+int world_teardown(void **state);
 
 /* Fails the test, saying why, unless r is RC_OK. */
 void must(rc_t r, const err_t *e);
@@ -63,6 +65,9 @@ void world_put(world_t *w, const resource_t *res, const void *row);
 void world_agent(world_t *w, const char *id, const char *key);
 void world_target(world_t *w, const char *id, const char *agent);
 certificate_t world_certificate(world_t *w, const char *id, const char *name);
+
+/* A job for "agent-a", and "tgt-a" when it is a deployment, due now; to be changed as needed and stored. */
+job_t world_job(world_t *w, const char *id, const char *certificate, const char *type, const char *status);
 
 /* Submits one command and returns what came of it. */
 rc_t world_submit(world_t *w, cmd_t *c);

@@ -19,12 +19,6 @@ static int setup(void **state)
   return 0;
 }
 
-static int teardown(void **state)
-{
-  world_close(*state);
-  return 0;
-}
-
 static void put_certificate(world_t *w, const char *id, const char *target, const char *second)
 {
   certificate_t c = world_certificate(w, id, "www.example.test");
@@ -223,7 +217,7 @@ static void test_one_live_issuance_per_certificate_and_agent(void **state)
 
 int main(void)
 {
-#define WITH_STORE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+#define WITH_STORE(t) cmocka_unit_test_setup_teardown(t, setup, world_teardown)
   const struct CMUnitTest tests[] = {
       WITH_STORE(test_two_claimers_never_get_one_row),
       WITH_STORE(test_a_lease_is_shown_to_its_holder_again_and_to_others_when_it_is_over),

@@ -68,13 +68,24 @@ static bool reached(int i, int n)
   return atomic_load(&runs[i]) >= n;
 }
 
+static _Atomic int looks; /* at the clock: one a tick */
+
+static us_t counted_wall(void *self)
+{
+  atomic_fetch_add(&looks, 1);
+  return ((world_t *)self)->now;
+}
+
 static ticker_t *start(world_t *w)
 {
+  static timesrc_t counted;
   ticker_t *t = NULL;
   err_t e = {0};
+  counted = w->time;
+  counted.wall = counted_wall;
   must(ticker_start(
            &(ticker_options_t){
-               .db = w->core.db, .time = &w->time, .rng = &rng_system, .loops = loops, .nloops = COUNT_OF(loops)},
+               .db = w->core.db, .time = &counted, .rng = &rng_system, .loops = loops, .nloops = COUNT_OF(loops)},
            &t, &e),
        &e);
   return t;
@@ -88,12 +99,6 @@ static int setup(void **state)
   atomic_store(&runs[1], 0);
   atomic_store(&most_at_once, 0);
   *state = &w;
-  return 0;
-}
-
-static int teardown(void **state)
-{
-  world_close(*state);
   return 0;
 }
 
@@ -124,6 +129,7 @@ static void test_two_servers_run_a_loop_once(void **state)
 static void test_lease_of_a_dead_server(void **state)
 {
   world_t *w = *state;
+  db_stats_t before, after;
   ticker_t *a = start(w);
   assert_true(reached(0, 1) && reached(1, 1));
   (void)usleep(100000);
@@ -132,11 +138,50 @@ static void test_lease_of_a_dead_server(void **state)
   world_run(w, "loops", "update loops set holder = 'dead', lease_until = next_run_at + 60000000 where name = 'first'");
   a = start(w);
   assert_true(reached(1, 2));
+  (void)usleep(200000);
+  db_stats(w->core.db, &before);
+  int looked = atomic_load(&looks);
   (void)usleep(1200000);
+  db_stats(w->core.db, &after);
+  assert_in_range(atomic_load(&looks) - looked, 0, 3);
+  assert_int_equal(after.conflicts, before.conflicts); /* what is held or waits is not even tried */
   assert_int_equal(runs[0], 1);
   w->now = us_add_s(w->now, 200);
   assert_true(reached(0, 2));
   ticker_stop(a);
+}
+
+/* An older or newer server's rows are nothing to this one. */
+static void test_rows_of_loops_that_are_not_ours(void **state)
+{
+  world_t *w = *state;
+  world_run(w, "loops",
+            "with recursive k(i) as (select 1 union all select i + 1 from k where i < 40) "
+            "insert into loops (name, next_run_at, attempt) select 'z-' || i, 1, 0 from k");
+  ticker_t *t = start(w);
+  assert_true(reached(0, 1) && reached(1, 1));
+  ticker_stop(t);
+  ticker_stop(NULL);
+  assert_int_equal(world_number(w, "select count(*) from loops where name like 'z-%' and attempt > 0"), 0);
+}
+
+/* Every allocation of a start fails in turn: no ticker, no leak. */
+static void test_torture_of_a_start(void **state)
+{
+  world_t *w = *state;
+  ticker_t *t = NULL;
+  const ticker_options_t o = {.db = w->core.db, .time = &w->time, .rng = &rng_system, .loops = loops, .nloops = 2};
+  int failures = 0;
+  for (long n = 0; n < 100 && !t; n++) {
+    err_t e = {0};
+    mem_fail_after(n);
+    rc_t got = ticker_start(&o, &t, &e);
+    mem_fail_after(-1);
+    assert_int_equal(rc_ok(got), t != NULL);
+    failures += !rc_ok(got);
+  }
+  assert_true(t && failures >= 2);
+  ticker_stop(t);
 }
 
 /* The wall clock was a year ahead and is set right: loops do not wait out the year. */
@@ -162,9 +207,11 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_draw_stays_in_its_envelope_and_does_not_drift),
       cmocka_unit_test(test_short_intervals_keep_the_envelope),
-      cmocka_unit_test_setup_teardown(test_two_servers_run_a_loop_once, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_lease_of_a_dead_server, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_clock_set_back, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_two_servers_run_a_loop_once, setup, world_teardown),
+      cmocka_unit_test_setup_teardown(test_lease_of_a_dead_server, setup, world_teardown),
+      cmocka_unit_test_setup_teardown(test_rows_of_loops_that_are_not_ours, setup, world_teardown),
+      cmocka_unit_test_setup_teardown(test_torture_of_a_start, setup, world_teardown),
+      cmocka_unit_test_setup_teardown(test_clock_set_back, setup, world_teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
