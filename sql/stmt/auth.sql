@@ -34,7 +34,8 @@ where not exists (select 1 from actor_roles where actor_id = :actor_id and actor
 -- :at time
 -- scan: read once at start
 select count(*) from actor_roles
-where role_id = 'r-admin' and actor_id <> 'actor-demo-anon' and (expires_at is null or expires_at > :at)
+where role_id = 'r-admin' and scope_type = 'global' and actor_id <> 'actor-demo-anon'
+  and (expires_at is null or expires_at > :at)
 
 -- name: auth_key_insert
 -- :id text

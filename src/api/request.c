@@ -85,7 +85,7 @@ rc_t reply_error(request_t *rq, reply_t *rp, rc_t why, const err_t *e)
              log_c("reason", e->reason ? e->reason : rc_name(why)), log_c("error", text));
     return reply_message(rq, rp, 500, "The request failed; nothing was changed");
   }
-  if (status == 503 && rc_is(why, RC_CLOSED)) return reply_message(rq, rp, 503, "The signer is restarting; try again");
+  if (rc_is(why, RC_CLOSED)) return reply_message(rq, rp, 503, "The signer is restarting; try again");
   if (status == 413) return reply_message(rq, rp, 413, "The request needs more memory than its route allows");
   return reply_message(rq, rp, status, text);
 }

@@ -22,7 +22,8 @@ typedef struct auth_pin auth_pin_t;
 /*
  * Finds the actor of an Authorization header ({NULL,0} when it was not sent). RC_DENIED
  * with the texts of spec/api.md 1.3 ("missing", "format", "unknown" as e->reason);
- * on RC_OK *ret_actor lives until auth_unpin(*ret_pin).
+ * on RC_OK *ret_actor lives until auth_unpin(*ret_pin). An agent that somebody else's SQL
+ * added is known after a second at most.
  */
 MUST rc_t auth_check(auth_t *au, db_read_t *r, slice_t header, us_t now, const actor_t **ret_actor,
                      auth_pin_t **ret_pin, err_t *e);
@@ -38,7 +39,7 @@ void auth_key_hash(slice_t key, char out[65]);
 extern const char *const auth_stamps[];
 extern const size_t auth_stamp_count;
 
-/* Actors by kind in the current snapshot, for metrics and tests. */
+/* Keys that the current snapshot knows, for metrics and tests. */
 size_t auth_principals(auth_t *au);
 
 #endif

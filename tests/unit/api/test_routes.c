@@ -320,6 +320,38 @@ static void test_openapi_schemas(void **state)
   arena_free(a);
 }
 
+/* --- failures as statuses --- */
+
+static void test_every_class_of_failure_has_its_status(void **state)
+{
+  static const struct {
+    int32_t code;
+    int status;
+    const char *says;
+  } v[] = {{RC_SYNTAX, 400, "name it"},         {RC_INVALID, 400, "name it"},
+           {RC_FULL, 400, "name it"},           {RC_CRYPTO, 400, "name it"},
+           {RC_NOTFOUND, 404, "name it"},       {RC_CONFLICT, 409, "name it"},
+           {RC_DENIED, 403, "name it"},         {RC_GONE, 410, "name it"},
+           {RC_NOMEM, 413, "more memory"},      {RC_AGAIN, 503, "name it"},
+           {RC_TIMEOUT, 503, "name it"},        {RC_CLOSED, 503, "signer is restarting"},
+           {RC_IO, 500, "nothing was changed"}, {RC_INTERNAL, 500, "nothing was changed"}};
+  arena_t *a = arena_new(1 << 20);
+  const http_request_t http = {.request_id = S("r-1")};
+  request_t rq = {.http = &http, .route = &routes[0], .a = a};
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(v) + 1; i++) {
+    bool full = i == COUNT_OF(v); /* a store without room: nothing is broken, and it may pass */
+    reply_t rp = {.headers = buf_on(a, 1024), .body = buf_on(a, 4096)};
+    const err_t e = {.reason = "why", .text = "name it", .retry = full};
+    int status = full ? 503 : v[i].status;
+    must(reply_error(&rq, &rp, rc(full ? RC_IO : v[i].code), &e), NULL);
+    const char *body = arena_text(a, buf_slice(&rp.body));
+    if (rp.status != status || !strstr(body, full ? "name it" : v[i].says)) fail_msg("%zu: %d %s", i, rp.status, body);
+    assert_int_equal(rp.headers.n > 0, status == 503);
+  }
+  arena_free(a);
+}
+
 static void test_refusals_are_logged_once_a_minute_each(void **state)
 {
   denial_log_t *d = denial_log_new();
@@ -351,6 +383,7 @@ int main(void)
       cmocka_unit_test(test_openapi_says_what_the_table_says),
       cmocka_unit_test(test_openapi_operations),
       cmocka_unit_test(test_openapi_schemas),
+      cmocka_unit_test(test_every_class_of_failure_has_its_status),
       cmocka_unit_test(test_refusals_are_logged_once_a_minute_each),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -405,6 +405,64 @@ static void test_first_administrator_is_minted_once(void **state)
   world_close(&f.w);
 }
 
+/* Who administers one issuer alone could not let anybody in. */
+static void test_an_administrator_of_one_scope_is_none(void **state)
+{
+  fix_t f = {0};
+  err_t e = {0};
+  char key[128];
+  mode_t mode;
+  (void)state;
+  world_open(&f.w);
+  world_run(&f.w, "actor_roles",
+            "insert into actor_roles (id, actor_id, actor_type, role_id, tenant_id, scope_type, scope_id) values "
+            "('ar-9', 'half', 'APIKey', 'r-admin', 't-default', 'issuer', 'iss-local')");
+  must(setup_store(&f.w.core, &e), &e);
+  assert_int_equal(admin_file(&f.w, key, &mode), 65);
+  world_close(&f.w);
+}
+
+/* Every allocation of a first start fails in turn, and of the first look-up after it: then all is there once. */
+static void test_torture_of_a_first_start(void **state)
+{
+  fix_t f = {0};
+  char key[128];
+  mode_t mode;
+  err_t e = {0};
+  rc_t got = rc(RC_NOMEM);
+  int failures = 0;
+  (void)state;
+  world_open(&f.w);
+  for (long n = 0; n < 200 && !rc_ok(got); n++) {
+    mem_fail_after(n);
+    got = setup_store(&f.w.core, &e);
+    mem_fail_after(-1);
+    failures += !rc_ok(got);
+    assert_int_equal(world_number(&f.w, "select count(*) from api_keys"), rc_ok(got));
+  }
+  assert_true(rc_ok(got) && failures > 0);
+  for (long n = 0; n < 20 && !f.auth; n++) {
+    mem_fail_after(n);
+    got = auth_start(&f.w.core, &f.auth, &e);
+    mem_fail_after(-1);
+    assert_int_equal(rc_ok(got), f.auth != NULL);
+  }
+  assert_int_equal(admin_file(&f.w, key, &mode), 65);
+  slice_t header = arena_printf(f.w.a, "Bearer %.64s", key);
+  got = rc(RC_NOMEM);
+  for (long n = 0; n < 200 && !rc_ok(got); n++) {
+    actor_t a;
+    mem_fail_after(n);
+    got = check(&f, header, &a, &e);
+    mem_fail_after(-1);
+    assert_true(!rc_ok(got) || slice_is(a.id, "admin"));
+  }
+  assert_true(rc_ok(got));
+  auth_free(f.auth);
+  auth_free(NULL);
+  world_close(&f.w);
+}
+
 static void test_none_is_minted_beside_a_key_of_the_settings(void **state)
 {
   fix_t *f = *state;
@@ -437,6 +495,8 @@ int main(void)
       WITH_AUTH(test_a_pin_outlives_its_snapshot),
       WITH_AUTH(test_none_is_everybody),
       cmocka_unit_test(test_first_administrator_is_minted_once),
+      cmocka_unit_test(test_an_administrator_of_one_scope_is_none),
+      cmocka_unit_test(test_torture_of_a_first_start),
       WITH_AUTH(test_none_is_minted_beside_a_key_of_the_settings),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
