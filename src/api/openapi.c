@@ -106,7 +106,9 @@ static void operation(jw_t *j, const route_t *r)
   jw_array_end(j);
   jw_key(j, "responses");
   jw_object(j);
-  jw_key(j, r->method == RM_POST && r->in ? "201" : r->method == RM_DELETE ? "204" : "200");
+  char status[8];
+  snprintf(status, sizeof status, "%d", route_success(r));
+  jw_key(j, status);
   jw_object(j);
   jw_put_str(j, "description", r->help);
   if (r->out && r->method != RM_DELETE) content(j, r->out, r->list);

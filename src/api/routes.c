@@ -48,11 +48,12 @@ const route_t routes[] = {
         .help = "issued certificates, newest first"),
   ROUTE(RM_GET, V1 "/certificates/{id}/deployments", "cert.read", certificates_deployments, .out = &res_target, .arena_max = 48 * KIB * KIB,
         .help = "its targets"),
-  ROUTE(RM_POST, V1 "/certificates/{id}/renew", "cert.issue", certificates_renew, .body_max = 64 * KIB, .arena_max = 16 * KIB * KIB,
+  ROUTE(RM_POST, V1 "/certificates/{id}/renew", "cert.issue", certificates_renew, .status = 202, .body_max = 64 * KIB, .arena_max = 16 * KIB * KIB,
         .audit = "renewal_triggered", .help = "issues anew"),
-  ROUTE(RM_POST, V1 "/certificates/{id}/deploy", "cert.edit", certificates_deploy, .body_max = 64 * KIB, .arena_max = 16 * KIB * KIB,
+  ROUTE(RM_POST, V1 "/certificates/{id}/deploy", "cert.edit", certificates_deploy, .status = 202, .body_max = 64 * KIB, .arena_max = 16 * KIB * KIB,
         .audit = "deployment_triggered", .help = "deploys the newest version again"),
-  ROUTE(RM_PUT, V1 "/certificates/{id}/targets/{target_id}", "cert.edit", certificates_map, .audit = "certificate_updated", .help = "maps a target"),
+  ROUTE(RM_PUT, V1 "/certificates/{id}/targets/{target_id}", "cert.edit", certificates_map, .status = 204, .audit = "certificate_updated",
+        .help = "maps a target"),
   ROUTE(RM_DELETE, V1 "/certificates/{id}/targets/{target_id}", "cert.edit", certificates_unmap, .audit = "certificate_updated", .help = "unmaps a target"),
 
   CRUD(V1 "/issuers", "issuer", &res_issuer, "issuers"),
@@ -71,7 +72,7 @@ const route_t routes[] = {
   ROUTE(RM_POST, V1 "/agents/{id}/heartbeat", "agent.heartbeat", agents_heartbeat, .queue = QC_AGENT, .body_max = 64 * KIB, .help = "sign of life"),
   ROUTE(RM_GET, V1 "/agents/{id}/work", "agent.job.poll", agents_work, .queue = QC_AGENT, .arena_max = 4096 * KIB, .statements_max = 80,
         .help = "work for the agent; Prefer: wait=50 waits for some"),
-  ROUTE(RM_POST, V1 "/agents/{id}/csr", "agent.job.poll", agents_csr, .queue = QC_AGENT, .body_max = 64 * KIB, .arena_max = 1024 * KIB,
+  ROUTE(RM_POST, V1 "/agents/{id}/csr", "agent.job.poll", agents_csr, .status = 202, .queue = QC_AGENT, .body_max = 64 * KIB, .arena_max = 1024 * KIB,
         .audit = "renewal_job_completed", .help = "a CSR in, a certificate issued"),
   ROUTE(RM_GET, V1 "/agents/{id}/certificates/{cert_id}", "cert.read", agents_pickup, .queue = QC_AGENT, .arena_max = 1024 * KIB,
         .help = "newest leaf and chain of this agent"),
@@ -93,6 +94,12 @@ const route_t routes[] = {
   ROUTE(RM_GET, V1 "/metrics", "metrics.read", system_metrics, .help = "counts and uptime"),
 };
 const size_t route_count = COUNT_OF(routes);
+
+int route_success(const route_t *r)
+{
+  if (r->status) return r->status;
+  return r->method == RM_DELETE ? 204 : r->method == RM_POST && r->in ? 201 : 200;
+}
 
 const char *route_method_name(route_method_t m)
 {

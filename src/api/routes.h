@@ -18,6 +18,9 @@ extern const size_t route_count;
 const route_t *route_find(int http1_method, slice_t path, slice_t *ret_param, size_t *ret_nparams, int *ret_status,
                           unsigned *ret_allow);
 
+/* Status of a success: the row's, else 201 for a POST with a row in its body, 204 for a DELETE, 200. */
+int route_success(const route_t *r);
+
 const char *route_method_name(route_method_t m);
 
 #endif

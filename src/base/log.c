@@ -136,6 +136,6 @@ void log_err(log_level_t level, const char *msg, const err_t *e)
 {
   char text[512];
   size_t n = err_format(e, text, sizeof text);
-  log_line(level, msg, log_c("reason", e->reason ? e->reason : rc_name(rc(e->code))),
+  log_line(level, msg, log_c("reason", err_reason(e)),
            log_s("error", slice_of(text, n)));
 }

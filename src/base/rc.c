@@ -13,6 +13,11 @@ const char *rc_name(rc_t r)
   return i < COUNT_OF(names) ? names[i] : "unknown";
 }
 
+const char *err_reason(const err_t *e)
+{
+  return e->reason ? e->reason : e->code != RC_OK ? rc_name(rc(e->code)) : "unnamed";
+}
+
 rc_t err_set(err_t *e, int32_t code, const char *reason, const char *field, const char *text)
 {
   return err_limit(e, code, reason, field, text, 0);
@@ -69,7 +74,7 @@ size_t err_format(const err_t *e, char *out, size_t cap)
     n = put(out, cap, n, e->field, 0);
     n = put(out, cap, n, " ", 0);
   }
-  n = put(out, cap, n, e->text ? e->text : rc_name(rc(e->code)), e->limit);
+  n = put(out, cap, n, e->text ? e->text : err_reason(e), e->limit);
   if (e->value[0]) {
     n = put(out, cap, n, ": \"", 0);
     for (const char *v = e->value; *v && n + 2 < cap; v++) out[n++] = *v;

@@ -67,6 +67,9 @@ typedef struct err {
   bool retry;                   /* trying again later can help */
 } err_t;
 
+/* Its reason, else a word for its code; "unnamed" when whoever failed said nothing. */
+const char *err_reason(const err_t *e);
+
 /* Fills *e (when not NULL) and returns rc(code), so that it fits in `return`. */
 rc_t err_set(err_t *e, int32_t code, const char *reason, const char *field, const char *text);
 

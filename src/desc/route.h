@@ -27,6 +27,7 @@ typedef struct route {
   uint32_t arena_max;            /* bytes; 0 = ROUTE_ARENA */
   uint16_t statements_max;       /* most statements the driver lets this request run; 0 = ROUTE_STATEMENTS */
   uint32_t rows_max;             /* most rows it may read; 0 = ROUTE_ROWS */
+  uint16_t status;               /* of a success; 0 = route_success's choice by the method */
   const char *audit;             /* action of the audit row, or NULL where nothing changes */
   const resource_t *in, *out;    /* request and reply schema; NULL = described in text */
   bool on_loop;                  /* the handler only reads memory: it runs at once, without a worker */

@@ -139,6 +139,10 @@ static void errors_are_logged(void **state)
   assert_true(rc_is(r, RC_IO));
   log_err(LOG_ERROR, "failed", &e);
   assert_string_equal(tail(), "\"level\":\"ERROR\",\"msg\":\"failed\",\"reason\":\"disk_full\",\"error\":\"path could not be written\"}\n");
+  log_err(LOG_ERROR, "failed", &(err_t){.code = RC_NOMEM});
+  assert_non_null(strstr(tail(), "\"reason\":\"no memory\""));
+  log_err(LOG_ERROR, "failed", &(err_t){0}); /* whoever failed said nothing */
+  assert_non_null(strstr(tail(), "\"reason\":\"unnamed\""));
 }
 
 static void a_full_pipe_stops_nobody(void **state)
