@@ -34,6 +34,7 @@ static void folding_is_ascii_only(void **state)
   assert_false(slice_ieq(S("@"), S("`")));
   assert_false(slice_ieq(S("\xc3\x84"), S("\xc3\xa4")));
   assert_false(slice_ieq(S("a"), S("ab")));
+  assert_true(slice_ieq(slice_of("ab", 1), slice_of("Ac", 1)));
 }
 
 static void prefixes_and_suffixes(void **state)
