@@ -4,27 +4,7 @@
 #include "base/mem.h"
 #include "wire/json_in.h"
 #include "wire/json_out.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-static arena_t *arena;
-
-static int setup(void **state)
-{
-  arena = arena_new(4 * 1024 * 1024);
-  return arena ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-  arena_free(arena);
-  return 0;
-}
+#include "../arena.h"
 
 static const json_t *good(const char *text)
 {
@@ -366,7 +346,6 @@ static void test_row_defaults_and_required(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     T(test_refused_by_name), T(test_depth),        T(test_tokens),
     T(test_budget),          T(test_getters),      T(test_emit_is_canonical),
     T(test_row_read),        T(test_row_refusals), T(test_row_accepts_edges),
