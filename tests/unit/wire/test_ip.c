@@ -1,5 +1,6 @@
 /* Addresses and prefixes; the texts come from RFC 4291 2.2 and RFC 5952 4, and the system's parser is the witness. */
 #include "base/check.h"
+#include "base/mem.h"
 #include "wire/ip.h"
 
 #include <arpa/inet.h>
@@ -53,7 +54,10 @@ static void test_refused(void **state)
   };
   for (size_t i = 0; i < COUNT_OF(bad); i++) {
     ip_t ip = {.n = 9};
-    if (rc_ok(ip_parse(slice_str(bad[i]), &ip))) fail_msg("accepted %s", bad[i]);
+    size_t n = strlen(bad[i]);
+    MEM_SCOPED char *copy = mem_alloc(n); /* of its own size, so that the sanitizer sees a look behind the end */
+    memcpy(copy, bad[i], n);
+    if (rc_ok(ip_parse(slice_of(copy, n), &ip))) fail_msg("accepted %s", bad[i]);
     assert_int_equal(ip.n, 9);
   }
   ip_t ip;
