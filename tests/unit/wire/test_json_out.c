@@ -110,7 +110,7 @@ typedef struct row {
   int64_t size;
   bool on;
   us_t at;
-  texts_t sans;
+  texts_t sans, tags;
 } row_t;
 
 static const field_t fields[] = {
@@ -125,6 +125,7 @@ static const field_t fields[] = {
   FIELD(row_t, on, FT_BOOL, FF_OMITEMPTY, ),
   FIELD(row_t, at, FT_TIME, FF_OMITEMPTY, ),
   FIELD(row_t, sans, FT_TEXTS, FF_VIRTUAL, ),
+  FIELD(row_t, tags, FT_TEXTS, FF_OMITEMPTY, ),
 };
 
 static const resource_t res = {.name = "thing", .fields = fields, .nfields = COUNT_OF(fields)};
@@ -138,12 +139,12 @@ static void test_rows(void **state)
   assert_string_equal(text_of(&b), "{\"id\":\"\",\"name\":\"\",\"config\":null,\"sans\":[]}");
 
   slice_t sans[] = {S("a"), S("b<")};
-  row_t full = {S("1"), S("n"), S(""), S("{\"k\":1}"), S("s"), S("h"), S("o"), S("[1]"), 4, true, {0}, {sans, 2}};
+  row_t full = {S("1"), S("n"), S(""), S("{\"k\":1}"), S("s"), S("h"), S("o"), S("[1]"), 4, true, {0}, {sans, 2}, {sans, 1}};
   buf_reset(&b);
   j = jw_on(&b);
   json_row_write(&j, &res, &full, NULL);
   assert_string_equal(text_of(&b), "{\"id\":\"1\",\"name\":\"n\",\"config\":{\"k\":1},\"note\":\"o\",\"data\":[1],\"size\":4,"
-                                   "\"on\":true,\"at\":\"1970-01-01T00:00:00Z\",\"sans\":[\"a\",\"b\\u003c\"]}");
+                                   "\"on\":true,\"at\":\"1970-01-01T00:00:00Z\",\"sans\":[\"a\",\"b\\u003c\"],\"tags\":[\"a\"]}");
 
   /* sparse: only what was asked for, by name; never what is secret or hidden */
   uint64_t only = 1u << 1 | 1u << 3 | 1u << 4 | 1u << 10 | 1u << 0 | 1u << 2;
@@ -151,6 +152,11 @@ static void test_rows(void **state)
   j = jw_on(&b);
   json_row_write(&j, &res, &full, &only);
   assert_string_equal(text_of(&b), "{\"config\":{\"k\":1},\"id\":\"1\",\"name\":\"n\",\"sans\":[\"a\",\"b\\u003c\"]}");
+  only = UINT64_MAX; /* more than there are */
+  buf_reset(&b);
+  j = jw_on(&b);
+  json_row_write(&j, &res, &empty, &only);
+  assert_string_equal(text_of(&b), "{\"config\":null,\"id\":\"\",\"name\":\"\",\"sans\":[]}");
 
   buf_reset(&b);
   j = jw_on(&b);
