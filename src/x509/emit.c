@@ -326,7 +326,8 @@ rc_t leaf_validity(const leaf_life_t *life, us_t *ret_not_before, us_t *ret_not_
     return err_set(e, RC_INVALID, "lifetime", "lifetime_s", "must be from one second to a hundred years");
   us_t now = us_floor_s(life->now);
   int64_t span_s = life->ceiling_s > 0 && life->ceiling_s < life->lifetime_s ? life->ceiling_s : life->lifetime_s;
-  int64_t back_s = span_s / 10 < EMIT_BACKDATE_S ? span_s / 10 : EMIT_BACKDATE_S;
+  int64_t back_s = span_s / 10;
+  if (back_s > EMIT_BACKDATE_S) back_s = EMIT_BACKDATE_S;
   us_t from = later(us_add_s(now, -back_s), us_floor_s(life->ca_not_before));
   us_t to = earlier(us_add_s(now, life->lifetime_s), us_floor_s(life->ca_not_after));
   if (us_cmp(from, now) > 0) return err_set(e, RC_INVALID, "ca_not_valid", NULL, "the CA certificate is not valid yet");
