@@ -315,13 +315,16 @@ bool key_match(const sigkey_t *k, slice_t spki) { return slice_eq(k->spki, spki)
 const char *key_algorithm(key_kind_t kind) { return lib_kind(kind)->algorithm; }
 key_sigalg_t key_sigalg(const sigkey_t *k) { return lib_kind(k->parts.kind)->sigalg; }
 
-int64_t key_bits(const key_parts_t *parts)
+int64_t key_number_bits(slice_t n)
 {
-  if (parts->kind != KEY_RSA) return lib_kind(parts->kind)->bits;
-  slice_t n = parts->n;
   while (n.n && n.p[0] == 0) n = slice_sub(n, 1, n.n);
   if (n.n == 0) return 0;
   return (int64_t)n.n * 8 - (__builtin_clz(n.p[0]) - 24);
+}
+
+int64_t key_bits(const key_parts_t *parts)
+{
+  return parts->kind == KEY_RSA ? key_number_bits(parts->n) : lib_kind(parts->kind)->bits;
 }
 
 /* ---- signing ---- */

@@ -642,6 +642,8 @@ static void bits_of_other_sizes(void **state)
   n[0] = 0;
   n[1] = 0x40;
   assert_int_equal(key_bits(&p), 2551);
+  assert_int_equal(key_number_bits(S("\0\0")), 0);
+  assert_int_equal(key_number_bits(S("")), 0);
 }
 
 /* Failing each allocation in turn: an error, no leak (the sanitizer sees), output untouched. */

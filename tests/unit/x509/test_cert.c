@@ -103,6 +103,10 @@ static void test_good(void **state)
   assert_false(c.has_san || c.is_ca || c.has_key_usage || c.must_staple);
   assert_true(rc_ok(cert_key_algorithm(a, &c, &text)) && slice_is(text, "Ed25519"));
   assert_int_equal(c.spki.size, 256);
+  s.spki = S("\x30\x0a\x30\x04\x06\x02\x2a\x03\x03\x02\x00" "k");
+  cert_t other;
+  assert_string_equal(parse(a, &s, &other), "");
+  assert_true(rc_ok(cert_key_algorithm(a, &other, &text)) && slice_is(text, "1.2.3"));
   cert_t tbs;
   assert_true(rc_ok(cert_parse_tbs(a, c.tbs, &tbs, NULL)));
   assert_true(slice_eq(tbs.tbs, c.tbs) && slice_eq(tbs.serial, c.serial));
@@ -173,6 +177,8 @@ static const struct {
   {"spki", LIT("\x30\x2c\x30\x07\x06\x03\x2b\x65\x70\x05\x00\x03\x21\x00" "0123456789abcdef0123456789abcdef"), 0, "cert_spki", NULL},
   {"spki", LIT("\x30\x18\x30\x0b\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x03\x09\x00\x30\x06\x02\x01\x03\x02\x01\x03"), 0, "e_spki_rsa_encryption_parameter_not_null", NULL},
   {"spki", LIT("\x30\x1a\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x09\x00\x30\x06\x02\x01\x03\x02\x01\x83"), 0, "e_rsa_exp_negative", NULL},
+  {"spki", LIT("\x30\x17\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x06\x00\x30\x03\x02\x01\x03"), 0, "e_rsa_no_public_key", NULL},
+  {"spki", LIT("\x30\x1a\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x09\x00\x30\x06\x02\x01\x83\x02\x01\x03"), 0, "e_rsa_no_public_key", NULL},
   {"spki", LIT("\x30\x14\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x03\x00\x30\x00"), 0, "e_rsa_no_public_key", NULL},
   {"exts", LIT("\x30\x00"), OID_SUBJECT_ALT_NAME, "e_ext_san_no_entries", NULL},
   {"exts", LIT("\x30\x02\x82\x00"), OID_SUBJECT_ALT_NAME, "e_ext_san_empty_name", NULL},
