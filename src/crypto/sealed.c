@@ -86,7 +86,8 @@ static rc_t sealed_aad(const uint8_t head[SEALED_HEAD], slice_t aad, uint8_t out
 static rc_t sealed_key(slice_t passphrase, const uint8_t head[SEALED_HEAD], uint8_t key[AEAD_KEY])
 {
   unsigned log2_n = head[SEALED_PARAMS], r = head[SEALED_PARAMS + 1], p = head[SEALED_PARAMS + 2];
-  if (log2_n == 0 || log2_n > 20 || r == 0 || r > 64 || p == 0 || p > 16) return rc(RC_INVALID);
+  /* N of 2^16 and more goes with r of 2 and more (RFC 7914 2), so 2^18 is the most that the memory allows. */
+  if (log2_n == 0 || log2_n > 18 || r == 0 || r > 64 || p == 0 || p > 16) return rc(RC_INVALID);
   uint64_t cost = UINT64_C(1) << log2_n;
   if (128 * cost * r > SCRYPT_MEMORY_MAX) return rc(RC_INVALID);
   int ok = EVP_PBE_scrypt((const char *)passphrase.p, passphrase.n, head + SEALED_SALT_AT, SEALED_SALT, cost, r, p,

@@ -100,6 +100,7 @@ static void values_are_bounded_and_printable(void **state)
   value_is("a\0b", 3, "a?b");
   value_is("gr\xc3\xbc\xc3\x9f""e", 7, "gr\xc3\xbc\xc3\x9f""e");
   value_is("\xff\xfe\x80", 3, "???");
+  value_is("a\xc3", 2, "a?");
   value_is("a b", 3, "a b");
   value_is("\xc3\xbc", 2, "\xc3\xbc"); /* whole at the end, so it stays */
   value_is("", 0, "");

@@ -393,6 +393,8 @@ static void rsa_sizes(void **state)
   assert_int_equal(e.limit, 2048);
   assert_int_equal(BN_rand(n, 8193, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ODD), 1);
   refused(check_rsa(n, F4, &e), &e, RC_INVALID, "rsa_modulus_large");
+  assert_int_equal(BN_set_word(n, 3) && BN_lshift(n, n, 8190) && BN_add_word(n, 3), 1); /* 8192 bits, with the factor 3 */
+  refused(check_rsa(n, F4, &e), &e, RC_INVALID, "rsa_small_factor");
   BN_zero(n);
   refused(check_rsa(n, F4, &e), &e, RC_INVALID, "rsa_modulus_small");
   BN_free(n);
