@@ -83,6 +83,14 @@ rc_t ip_parse(slice_t s, ip_t *ret)
   return rc(RC_OK);
 }
 
+rc_t ip_from_bytes(slice_t bytes, ip_t *ret)
+{
+  if (bytes.n != 4 && bytes.n != 16) return rc(RC_SYNTAX);
+  *ret = (ip_t){.n = (uint8_t)bytes.n};
+  memcpy(ret->b, bytes.p, bytes.n);
+  return rc(RC_OK);
+}
+
 /* Longest run of at least two zero groups, the first of equals (RFC 5952 4.2). */
 static void longest_zeros(const uint16_t g[8], int *ret_at, int *ret_n)
 {

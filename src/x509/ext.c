@@ -68,9 +68,8 @@ static slice_t ia5_text(arena_t *a, der_t *r, slice_t v)
 static slice_t ip_text(arena_t *a, der_t *r, slice_t v)
 {
   char text[IP_TEXT_MAX];
-  if (v.n != 4 && v.n != 16) return S("");
-  ip_t ip = {.n = (uint8_t)v.n};
-  memcpy(ip.b, v.p, v.n);
+  ip_t ip;
+  if (!rc_ok(ip_from_bytes(v, &ip))) return S("");
   size_t n = ip_format(&ip, text);
   return dup_or_fail(a, r, slice_of(text, n));
 }

@@ -221,9 +221,8 @@ static rc_t make_ip(arena_t *a, const ip_t *ip, name_t *ret, err_t *e)
 
 static rc_t ip_from_wire(arena_t *a, slice_t bytes, name_t *ret, err_t *e)
 {
-  if (bytes.n != 4 && bytes.n != 16) return refuse(&f_ip, (slice_t){NULL, 0}, e);
-  ip_t ip = {.n = (uint8_t)bytes.n};
-  memcpy(ip.b, bytes.p, bytes.n);
+  ip_t ip;
+  if (!rc_ok(ip_from_bytes(bytes, &ip))) return refuse(&f_ip, (slice_t){NULL, 0}, e);
   return make_ip(a, &ip, ret, e);
 }
 

@@ -103,6 +103,21 @@ static void test_agrees_with_system(void **state)
   assert_true(accepted > 500);
 }
 
+static void test_bytes(void **state)
+{
+  ip_t ip = {.n = 9};
+  char text[IP_TEXT_MAX];
+  static const uint8_t octets[17] = {192, 0, 2, 1};
+  for (size_t n = 0; n <= sizeof octets; n++) {
+    bool good = n == 4 || n == 16;
+    ip.n = 9;
+    assert_int_equal(rc_ok(ip_from_bytes(slice_of(octets, n), &ip)), good);
+    assert_int_equal(ip.n, good ? n : 9);
+    if (good) ip_format(&ip, text);
+    if (good) assert_string_equal(text, n == 4 ? "192.0.2.1" : "c000:201::");
+  }
+}
+
 static void test_cidr(void **state)
 {
   static const char *const good[] = {"10.0.0.0/8", "0.0.0.0/0", "192.0.2.1/32", "2001:db8::/32", "::/0", "fe80::/10", "::1/128"};
@@ -148,6 +163,7 @@ int main(void)
     cmocka_unit_test(test_canonical),
     cmocka_unit_test(test_refused),
     cmocka_unit_test(test_agrees_with_system),
+    cmocka_unit_test(test_bytes),
     cmocka_unit_test(test_cidr),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
