@@ -25,7 +25,7 @@ enum { REDZONE = 32 };
 enum { REDZONE = 0 };
 #endif
 
-enum { ALIGN = 16, CHUNK_MIN = 4096 - 64 };
+enum { ALIGN = 16, CHUNK_MIN = 4096 - 64, CHUNK_MAX = 256 * 1024 };
 
 typedef struct chunk {
   struct chunk *next;
@@ -91,7 +91,7 @@ size_t arena_used(const arena_t *a) { return a->used; }
 static chunk_t *chunk_add(arena_t *a, size_t need)
 {
   size_t size = a->head ? a->head->size * 2 : CHUNK_MIN, total;
-  if (size > 256 * 1024) size = 256 * 1024;
+  if (size > CHUNK_MAX) size = CHUNK_MAX;
   if (size < need) size = need;
   if (!size_add(sizeof(chunk_t), size, &total)) return NULL;
   chunk_t *c = mem_alloc(total);

@@ -100,20 +100,15 @@ void buf_printf(buf_t *b, const char *fmt, ...)
 
 void buf_i64(buf_t *b, int64_t v)
 {
-  char out[20];
-  size_t i = sizeof out;
-  uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
-  do out[--i] = (char)('0' + u % 10);
-  while (u /= 10);
-  if (v < 0) buf_byte(b, '-');
-  buf_put(b, slice_of(out + i, sizeof out - i));
+  char out[I64_TEXT_MAX];
+  buf_put(b, slice_from_i64(v, out));
 }
 
 void buf_consume(buf_t *b, size_t n)
 {
   CHECK(n <= b->n);
   b->n -= n;
-  if (b->n && n) memmove(b->p, b->p + n, b->n);
+  if (b->n) memmove(b->p, b->p + n, b->n);
 }
 
 rc_t buf_rc(const buf_t *b) { return rc(b->code); }

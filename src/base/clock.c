@@ -23,12 +23,15 @@ const timesrc_t timesrc_system = {system_wall, system_mono, NULL};
 static int64_t days_from_civil(int64_t y, int m, int d)
 {
   y -= m <= 2;
-  int64_t era = (y >= 0 ? y : y - 399) / 400;
-  int64_t yoe = y - era * 400;
+  int64_t era = y / 400;
+  int64_t yoe = y % 400;
   int64_t doy = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
   int64_t doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
   return era * 146097 + doe - 719468;
 }
+
+static int64_t floor_div(int64_t v, int64_t by) { return v / by - (v % by < 0); }
+static int64_t floor_mod(int64_t v, int64_t by) { return v % by + (v % by < 0 ? by : 0); }
 
 static bool leap(int y) { return (y % 4 == 0 && y % 100 != 0) || y % 400 == 0; }
 
@@ -40,13 +43,9 @@ static int month_days(int y, int m)
 
 civil_t civil_from_us(us_t t)
 {
-  int64_t day = t.us / (86400 * US_PER_S), rest = t.us % (86400 * US_PER_S);
-  if (rest < 0) {
-    rest += 86400 * US_PER_S;
-    day--;
-  }
-  int64_t z = day + 719468;
-  int64_t era = (z >= 0 ? z : z - 146096) / 146097;
+  int64_t rest = floor_mod(t.us, 86400 * US_PER_S);
+  int64_t z = floor_div(t.us, 86400 * US_PER_S) + 719468;
+  int64_t era = floor_div(z, 146097);
   int64_t doe = z - era * 146097;
   int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
   int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);

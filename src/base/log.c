@@ -76,13 +76,9 @@ static void put_escaped(line_t *l, slice_t s)
 
 static void put_int(line_t *l, int64_t v)
 {
-  char d[24];
-  size_t i = sizeof d;
-  uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
-  do d[--i] = (char)('0' + u % 10);
-  while (u /= 10);
-  if (v < 0) put(l, '-');
-  while (i < sizeof d) put(l, d[i++]);
+  char out[I64_TEXT_MAX];
+  slice_t digits = slice_from_i64(v, out);
+  for (size_t i = 0; i < digits.n; i++) put(l, (char)digits.p[i]);
 }
 
 static void put_value(line_t *l, const log_field_t *f)

@@ -45,8 +45,8 @@ void err_value(err_t *e, const void *p, size_t n)
   e->value[k] = 0;
   /* The value goes into JSON replies and records, which hold UTF-8 only. */
   if (!slice_utf8(slice_of(e->value, k)))
-    for (size_t i = 0; i < k; i++)
-      if ((unsigned char)e->value[i] >= 0x80) e->value[i] = '?';
+    for (char *c = e->value; *c; c++)
+      if ((unsigned char)*c >= 0x80) *c = '?';
 }
 
 /* Appends text, replacing "{limit}", within cap - 1. */

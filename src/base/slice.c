@@ -32,7 +32,8 @@ bool slice_ends(slice_t s, slice_t suffix)
 slice_t slice_sub(slice_t s, size_t from, size_t n)
 {
   if (from > s.n) from = s.n;
-  if (n > s.n - from) n = s.n - from;
+  size_t left = s.n - from;
+  if (n > left) n = left;
   return (slice_t){s.p ? s.p + from : NULL, n};
 }
 
@@ -68,6 +69,17 @@ rc_t slice_i64(slice_t s, int64_t *ret)
   }
   *ret = v;
   return rc(RC_OK);
+}
+
+slice_t slice_from_i64(int64_t v, char out[I64_TEXT_MAX])
+{
+  bool minus = v < 0;
+  size_t i = I64_TEXT_MAX;
+  uint64_t u = minus ? 0 - (uint64_t)v : (uint64_t)v;
+  do out[--i] = (char)('0' + u % 10);
+  while (u /= 10);
+  if (minus) out[--i] = '-';
+  return slice_of(out + i, I64_TEXT_MAX - i);
 }
 
 /* Length of the well-formed sequence at s[i], or 0 (Unicode 15, table 3-7). */

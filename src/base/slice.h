@@ -82,6 +82,11 @@ bool slice_split(slice_t *rest, uint8_t sep, slice_t *ret_part);
 /* Digits only, no sign, no blanks. RC_SYNTAX, or RC_FULL above INT64_MAX. */
 MUST rc_t slice_i64(slice_t s, int64_t *ret);
 
+enum { I64_TEXT_MAX = 20 };
+
+/* Decimal of v, without printf; the slice lies in `out`. */
+slice_t slice_from_i64(int64_t v, char out[I64_TEXT_MAX]);
+
 /* True if s is well-formed UTF-8 (no surrogates, no overlong forms). */
 bool slice_utf8(slice_t s);
 

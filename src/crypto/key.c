@@ -65,6 +65,11 @@ rc_t sigalg_from_der(slice_t der, key_sigalg_t *ret, err_t *e)
   return sigalg_refused(e, "signature algorithm is not supported");
 }
 
+static bool sigalg_fits(key_kind_t kind, key_sigalg_t alg)
+{
+  return strcmp(lib_kind(kind)->type, sigalgs[alg].type) == 0;
+}
+
 static EVP_MD *sigalg_md(key_sigalg_t alg)
 {
   const lib_t *l = lib_get();
@@ -106,19 +111,8 @@ static rc_t verify_with(EVP_PKEY_CTX *c, key_sigalg_t alg, slice_t message, slic
   uint8_t digest[EVP_MAX_MD_SIZE];
   size_t n = lib_digest(sigalg_md(alg), message, digest);
   if (n == 0) return lib_failed(e);
-  bool rsa = alg >= SIG_RSA_SHA256 && alg <= SIG_RSA_SHA512;
-  if (rsa && EVP_PKEY_CTX_set_signature_md(c, sigalg_md(alg)) != 1) return lib_failed(e);
+  if (sigalg_fits(KEY_RSA, alg) && EVP_PKEY_CTX_set_signature_md(c, sigalg_md(alg)) != 1) return lib_failed(e);
   return EVP_PKEY_verify(c, sig.p, sig.n, digest, n) == 1 ? rc(RC_OK) : signature_wrong(e);
-}
-
-static rc_t verify_ed25519(EVP_PKEY *pkey, slice_t message, slice_t sig, err_t *e)
-{
-  EVP_MD_CTX *c = EVP_MD_CTX_new();
-  bool ready = c && EVP_DigestVerifyInit(c, NULL, NULL, NULL, pkey) == 1;
-  bool right = ready && EVP_DigestVerify(c, sig.p, sig.n, message.p, message.n) == 1;
-  EVP_MD_CTX_free(c);
-  if (right) return rc(RC_OK);
-  return ready ? signature_wrong(e) : lib_failed(e);
 }
 
 /* ---- building ---- */
@@ -132,11 +126,11 @@ static EVP_PKEY *from_params(const char *type, OSSL_PARAM *params)
   return ok ? pkey : NULL;
 }
 
+/* `point` has the size of its kind. */
 static EVP_PKEY *ec_public(const kind_t *kind, slice_t point)
 {
   char group[16];
   uint8_t copy[97];
-  if (point.n != kind->point_n || point.p[0] != 4) return NULL;
   memcpy(group, kind->group, strlen(kind->group) + 1);
   memcpy(copy, point.p, point.n);
   OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
@@ -164,10 +158,10 @@ static EVP_PKEY *rsa_public(slice_t n, slice_t x)
 lib_ec_t *lib_ec_load(const key_parts_t *parts)
 {
   const kind_t *kind = lib_kind(parts->kind);
-  lib_ec_t *ec = &lib_thread()->ec[parts->kind == KEY_P384];
+  lib_ec_t *ec = &lib_thread()->ec[parts->kind - KEY_P256];
   slice_t point = parts->point;
-  bool fits = point.n == kind->point_n && point.p[0] == 4;
-  if (fits && !ec->pkey) {
+  if (point.n != kind->point_n || point.p[0] != 4) return NULL;
+  if (!ec->pkey) {
     ec->pkey = ec_public(kind, point);
     ec->verify = ec->pkey ? context_new(ec->pkey, false) : NULL;
     if (!ec->verify) {
@@ -176,7 +170,7 @@ lib_ec_t *lib_ec_load(const key_parts_t *parts)
     }
   }
   /* The library checks the curve equation when it decodes a point; the cofactor of both curves is 1. */
-  if (fits && ec->pkey && EVP_PKEY_set1_encoded_public_key(ec->pkey, point.p, point.n) == 1) return ec;
+  if (ec->pkey && EVP_PKEY_set1_encoded_public_key(ec->pkey, point.p, point.n) == 1) return ec;
   ERR_clear_error();
   return NULL;
 }
@@ -184,18 +178,6 @@ lib_ec_t *lib_ec_load(const key_parts_t *parts)
 rc_t lib_point_refused(err_t *e)
 {
   return err_set(e, RC_INVALID, "ec_point", NULL, "EC key is not an uncompressed point of its curve");
-}
-
-static EVP_PKEY *public_new(const key_parts_t *parts)
-{
-  slice_t point = parts->point;
-  switch (parts->kind) {
-    case KEY_RSA: return rsa_public(parts->n, parts->e);
-    case KEY_P256:
-    case KEY_P384: return ec_public(lib_kind(parts->kind), point);
-    case KEY_ED25519: break;
-  }
-  return EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, point.p, point.n);
 }
 
 /* RC_INVALID for anything but the four kinds. */
@@ -333,13 +315,16 @@ bool key_match(const sigkey_t *k, slice_t spki) { return slice_eq(k->spki, spki)
 const char *key_algorithm(key_kind_t kind) { return lib_kind(kind)->algorithm; }
 key_sigalg_t key_sigalg(const sigkey_t *k) { return lib_kind(k->parts.kind)->sigalg; }
 
-int64_t key_bits(const key_parts_t *parts)
+int64_t key_number_bits(slice_t n)
 {
-  if (parts->kind != KEY_RSA) return lib_kind(parts->kind)->bits;
-  slice_t n = parts->n;
   while (n.n && n.p[0] == 0) n = slice_sub(n, 1, n.n);
   if (n.n == 0) return 0;
   return (int64_t)n.n * 8 - (__builtin_clz(n.p[0]) - 24);
+}
+
+int64_t key_bits(const key_parts_t *parts)
+{
+  return parts->kind == KEY_RSA ? key_number_bits(parts->n) : lib_kind(parts->kind)->bits;
 }
 
 /* ---- signing ---- */
@@ -367,9 +352,26 @@ rc_t key_sign(sigkey_t *k, slice_t message, uint8_t ret_sig[KEY_SIG_MAX], size_t
   return rc(RC_OK);
 }
 
-static bool sigalg_fits(key_kind_t kind, key_sigalg_t alg)
+static rc_t verify_rsa(const key_parts_t *parts, key_sigalg_t alg, slice_t message, slice_t sig, err_t *e)
 {
-  return strcmp(lib_kind(kind)->type, sigalgs[alg].type) == 0;
+  EVP_PKEY *pkey = rsa_public(parts->n, parts->e);
+  EVP_PKEY_CTX *c = pkey ? context_new(pkey, false) : NULL;
+  rc_t r = c ? verify_with(c, alg, message, sig, e) : lib_failed(e);
+  EVP_PKEY_CTX_free(c);
+  EVP_PKEY_free(pkey);
+  return r;
+}
+
+static rc_t verify_ed25519(slice_t point, slice_t message, slice_t sig, err_t *e)
+{
+  EVP_PKEY *pkey = EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, point.p, point.n);
+  EVP_MD_CTX *c = EVP_MD_CTX_new();
+  bool ready = pkey && c && EVP_DigestVerifyInit(c, NULL, NULL, NULL, pkey) == 1;
+  bool right = ready && EVP_DigestVerify(c, sig.p, sig.n, message.p, message.n) == 1;
+  EVP_MD_CTX_free(c);
+  EVP_PKEY_free(pkey);
+  if (right) return rc(RC_OK);
+  return ready ? signature_wrong(e) : lib_failed(e);
 }
 
 rc_t key_verify(const key_parts_t *parts, key_sigalg_t alg, slice_t message, slice_t sig, err_t *e)
@@ -380,14 +382,5 @@ rc_t key_verify(const key_parts_t *parts, key_sigalg_t alg, slice_t message, sli
     return ec ? verify_with(ec->verify, alg, message, sig, e) : lib_point_refused(e);
   }
   TRY(key_check(parts, e));
-  EVP_PKEY *pkey = public_new(parts);
-  EVP_PKEY_CTX *c = pkey && parts->kind == KEY_RSA ? context_new(pkey, false) : NULL;
-  rc_t r;
-  if (pkey && parts->kind == KEY_ED25519)
-    r = verify_ed25519(pkey, message, sig, e);
-  else
-    r = c ? verify_with(c, alg, message, sig, e) : lib_failed(e);
-  EVP_PKEY_CTX_free(c);
-  EVP_PKEY_free(pkey);
-  return r;
+  return parts->kind == KEY_RSA ? verify_rsa(parts, alg, message, sig, e) : verify_ed25519(parts->point, message, sig, e);
 }

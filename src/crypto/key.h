@@ -87,6 +87,9 @@ const char *key_algorithm(key_kind_t kind);
 /* 256, 384, 256 for Ed25519, or the bits of the RSA modulus. */
 int64_t key_bits(const key_parts_t *parts);
 
+/* Bits of a big-endian number; zeros in front of it do not count. */
+int64_t key_number_bits(slice_t n);
+
 /* What key_sign makes: SHA-256 for P-256 and RSA, SHA-384 for P-384. */
 key_sigalg_t key_sigalg(const sigkey_t *k);
 

@@ -21,8 +21,6 @@ enum {
 
 #define SEALED_MAGIC S("CCSEAL1\n")
 
-static bool sizes_fit(slice_t aad, slice_t text) { return aad.n <= INT_MAX && text.n <= INT_MAX; }
-
 /* The library is called with a length and no address for empty parts. */
 static bool feed(EVP_CIPHER_CTX *c, bool seal, slice_t in, uint8_t *out)
 {
@@ -39,7 +37,7 @@ static bool feed(EVP_CIPHER_CTX *c, bool seal, slice_t in, uint8_t *out)
 static rc_t aead_seal(const uint8_t key[AEAD_KEY], const uint8_t nonce[AEAD_NONCE], slice_t aad, slice_t plain,
                       uint8_t *out)
 {
-  if (!sizes_fit(aad, plain)) return rc(RC_FULL);
+  if (plain.n > INT_MAX) return rc(RC_FULL);
   EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
   int n = 0;
   bool ok = c && EVP_EncryptInit_ex2(c, lib_get()->aes256gcm, key, nonce, NULL) == 1 && feed(c, true, aad, NULL) &&
@@ -49,12 +47,11 @@ static rc_t aead_seal(const uint8_t key[AEAD_KEY], const uint8_t nonce[AEAD_NONC
   return ok ? rc(RC_OK) : lib_failed(NULL);
 }
 
-/* `out` takes sealed.n - AEAD_TAG bytes and is zeroed when the tag is wrong. */
+/* `sealed` is cipher text and tag. `out` takes sealed.n - AEAD_TAG bytes and is zeroed when the tag is wrong. */
 static rc_t aead_open(const uint8_t key[AEAD_KEY], const uint8_t nonce[AEAD_NONCE], slice_t aad, slice_t sealed,
                       uint8_t *out)
 {
-  if (!sizes_fit(aad, sealed)) return rc(RC_FULL);
-  if (sealed.n < AEAD_TAG) return rc(RC_CRYPTO);
+  if (sealed.n > INT_MAX) return rc(RC_FULL);
   slice_t text = slice_of(sealed.p, sealed.n - AEAD_TAG);
   uint8_t tag[AEAD_TAG];
   memcpy(tag, sealed.p + text.n, AEAD_TAG);
@@ -89,7 +86,8 @@ static rc_t sealed_aad(const uint8_t head[SEALED_HEAD], slice_t aad, uint8_t out
 static rc_t sealed_key(slice_t passphrase, const uint8_t head[SEALED_HEAD], uint8_t key[AEAD_KEY])
 {
   unsigned log2_n = head[SEALED_PARAMS], r = head[SEALED_PARAMS + 1], p = head[SEALED_PARAMS + 2];
-  if (log2_n == 0 || log2_n > 20 || r == 0 || r > 64 || p == 0 || p > 16) return rc(RC_INVALID);
+  /* N of 2^16 and more goes with r of 2 and more (RFC 7914 2), so 2^18 is the most that the memory allows. */
+  if (log2_n == 0 || log2_n > 18 || r == 0 || r > 64 || p == 0 || p > 16) return rc(RC_INVALID);
   uint64_t cost = UINT64_C(1) << log2_n;
   if (128 * cost * r > SCRYPT_MEMORY_MAX) return rc(RC_INVALID);
   int ok = EVP_PBE_scrypt((const char *)passphrase.p, passphrase.n, head + SEALED_SALT_AT, SEALED_SALT, cost, r, p,

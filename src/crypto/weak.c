@@ -43,7 +43,7 @@ static void residues(slice_t n, uint16_t out[COUNT_OF(primes)])
 {
   for (size_t from = 0, to; from < COUNT_OF(primes); from = to) {
     uint64_t product = 1;
-    for (to = from; to < COUNT_OF(primes) && product * primes[to] <= UINT32_MAX; to++) product *= primes[to];
+    for (to = from; to < COUNT_OF(primes) && !(product * primes[to] >> 32); to++) product *= primes[to];
     uint32_t r = mod32(n, (uint32_t)product);
     for (size_t i = from; i < to; i++) out[i] = (uint16_t)(r % primes[i]);
   }

@@ -192,9 +192,8 @@ static slice_t uri_host(slice_t uri)
 static bool ip_allowed(slice_t pattern, slice_t bytes)
 {
   cidr_t c;
-  ip_t one, ip = {.n = (uint8_t)bytes.n};
-  if (bytes.n != 4 && bytes.n != 16) return false;
-  memcpy(ip.b, bytes.p, bytes.n);
+  ip_t one, ip;
+  if (!rc_ok(ip_from_bytes(bytes, &ip))) return false;
   if (rc_ok(cidr_parse(pattern, &c))) return cidr_contains(&c, &ip);
   return rc_ok(ip_parse(pattern, &one)) && ip_eq(&one, &ip);
 }

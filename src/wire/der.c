@@ -167,9 +167,9 @@ uint32_t der_small(der_t *r, uint32_t max)
   const uint8_t *at = r->p;
   slice_t v = der_unsigned(r);
   if (r->code != 0) return 0;
-  uint64_t n = 0;
-  for (size_t i = 0; i < v.n && i < 5; i++) n = n << 8 | v.p[i];
-  if (v.n <= 4 && n <= max) return (uint32_t)n;
+  uint32_t n = 0;
+  for (size_t i = 0; i < v.n; i++) n = n << 8 | v.p[i];
+  if (v.n <= sizeof n && n <= max) return n;
   (void)refuse(r, at, RC_INVALID, "der_integer_range", "is out of range");
   return 0;
 }
@@ -234,7 +234,6 @@ static bool time_parse(uint8_t tag, slice_t v, us_t *ret)
   int yy = two(v.p);
   civil_t c = {.month = two(p), .day = two(p + 2), .hour = two(p + 4), .minute = two(p + 6), .second = two(p + 8)};
   c.year = tag == DER_UTC_TIME ? (yy < 50 ? 2000 + yy : 1900 + yy) : yy * 100 + two(v.p + 2);
-  if (c.year < 1) return false;
   return rc_ok(civil_to_us(&c, ret));
 }
 
@@ -255,15 +254,7 @@ us_t der_time(der_t *r, uint8_t *ret_tag)
   return t;
 }
 
-/* X.690 11.6: as octet strings, the shorter one padded with zeros. */
-static int set_order(slice_t a, slice_t b)
-{
-  size_t n = a.n < b.n ? a.n : b.n;
-  int c = n ? memcmp(a.p, b.p, n) : 0;
-  if (c != 0) return c;
-  return a.n < b.n ? -1 : a.n > b.n;
-}
-
+/* X.690 11.6 pads the shorter value with zeros; none is the beginning of another, so that the padding never counts. */
 void der_check_set(der_t *r, slice_t set)
 {
   der_t in;
@@ -272,7 +263,7 @@ void der_check_set(der_t *r, slice_t set)
   while (der_more(&in)) {
     slice_t one = der_raw(&in, 0);
     if (!der_ok(&in)) break;
-    if (last.p && set_order(last, one) > 0) {
+    if (last.p && slice_cmp(last, one) > 0) {
       syntax(r, "der_set_order", "is a SET OF that is not sorted");
       return;
     }
@@ -384,7 +375,7 @@ void der_close(buf_t *b, size_t mark)
 static uint8_t *put_header(buf_t *b, uint8_t tag, size_t n)
 {
   size_t octets = length_octets(n);
-  uint8_t *p = n > UINT32_MAX ? NULL : buf_grow(b, 2 + octets + n);
+  uint8_t *p = buf_grow(b, 2 + octets + n);
   if (!p) return NULL;
   p[0] = tag;
   length_write(p + 1, n, octets);
@@ -399,7 +390,7 @@ void der_put(buf_t *b, uint8_t tag, slice_t content)
 
 void der_put_unsigned(buf_t *b, slice_t v)
 {
-  while (v.n > 1 && v.p[0] == 0) v = slice_of(v.p + 1, v.n - 1);
+  while (v.n && v.p[0] == 0) v = slice_of(v.p + 1, v.n - 1);
   if (v.n == 0) v = S("\0");
   size_t sign = v.p[0] >> 7;
   uint8_t *p = put_header(b, DER_INTEGER, v.n + sign);

@@ -53,12 +53,13 @@ static const struct {
   int32_t code;
   int status;
   const char *text;
+  int64_t limit; /* 0: none, or the caller's */
 } refusals[R_COUNT] = {
   [R_BARE_LF] = {"http_bare_lf", RC_SYNTAX, 400, "a line must end with CR LF"},
   [R_BARE_CR] = {"http_bare_cr", RC_SYNTAX, 400, "CR must be followed by LF"},
-  [R_HEAD_LIMIT] = {"http_head_limit", RC_FULL, 431, "message head is longer than {limit} bytes"},
-  [R_FIELDS_LIMIT] = {"http_fields_limit", RC_FULL, 431, "message has more than {limit} header fields"},
-  [R_TARGET_LIMIT] = {"http_target_limit", RC_FULL, 414, "request target is longer than {limit} bytes"},
+  [R_HEAD_LIMIT] = {"http_head_limit", RC_FULL, 431, "message head is longer than {limit} bytes", LIM_HTTP_HEAD},
+  [R_FIELDS_LIMIT] = {"http_fields_limit", RC_FULL, 431, "message has more than {limit} header fields", LIM_HTTP_HEADERS},
+  [R_TARGET_LIMIT] = {"http_target_limit", RC_FULL, 414, "request target is longer than {limit} bytes", LIM_HTTP_TARGET},
   [R_METHOD] = {"http_method", RC_SYNTAX, 400, "method is not a token"},
   [R_METHOD_UNKNOWN] = {"http_method_unknown", RC_INVALID, 501, "method is not implemented"},
   [R_TARGET] = {"http_target", RC_SYNTAX, 400, "request target is not valid"},
@@ -81,18 +82,14 @@ static const struct {
   [R_CHUNK_SIZE] = {"http_chunk_size", RC_SYNTAX, 400, "chunk size is not valid"},
   [R_CHUNK_LIMIT] = {"http_chunk_limit", RC_FULL, 400, "chunk size is too large"},
   [R_CHUNK_END] = {"http_chunk_end", RC_SYNTAX, 400, "chunk must end with CR LF"},
-  [R_CHUNK_EXTRA] = {"http_chunk_extra", RC_FULL, 400, "chunk extensions and trailers are longer than {limit} bytes"},
+  [R_CHUNK_EXTRA] = {"http_chunk_extra", RC_FULL, 400, "chunk extensions and trailers are longer than {limit} bytes",
+                     LIM_HTTP_CHUNK_EXTRA},
   [R_BODY_LIMIT] = {"body_limit", RC_FULL, 413, "body is longer than {limit} bytes"},
 };
 
 static rc_t refuse(err_t *e, refusal_t r)
 {
-  int64_t limit = r == R_HEAD_LIMIT     ? LIM_HTTP_HEAD
-                  : r == R_FIELDS_LIMIT ? LIM_HTTP_HEADERS
-                  : r == R_TARGET_LIMIT ? LIM_HTTP_TARGET
-                  : r == R_CHUNK_EXTRA  ? LIM_HTTP_CHUNK_EXTRA
-                                        : 0;
-  return err_limit(e, refusals[r].code, refusals[r].reason, NULL, refusals[r].text, limit);
+  return err_limit(e, refusals[r].code, refusals[r].reason, NULL, refusals[r].text, refusals[r].limit);
 }
 
 int http1_status(const err_t *e)
@@ -111,6 +108,12 @@ int http1_status(const err_t *e)
 /* High bit of each byte of w that is 0; above such a byte a byte of 1 may be marked too. */
 static inline uint64_t zero_bytes(uint64_t w) { return (w - ONES) & ~w & HIGHS; }
 
+/* CR LF CR LF with its first LF at k, which is at `from` or behind it; two more bytes are there. */
+static bool ends_at(slice_t in, size_t k, size_t from)
+{
+  return in.p[k] == '\n' && in.p[k + 1] == '\r' && in.p[k + 2] == '\n' && k > from && in.p[k - 1] == '\r';
+}
+
 /*
  * Offset behind the first CR LF CR LF at or after `from`, or 0. Two LF with one byte between are looked for eight bytes
  * at a time.
@@ -122,30 +125,23 @@ static size_t find_end(slice_t in, size_t from)
     uint64_t w;
     memcpy(&w, in.p + i, 8);
     uint64_t lf = zero_bytes(w ^ '\n' * ONES);
-    if (!(lf & lf >> 16) && !(lf & lf << 16)) { /* whatever the byte order */
-      i += 6;
-      continue;
-    }
-    for (size_t k = i; k < i + 6; k++) {
-      if (in.p[k] == '\n' && in.p[k + 1] == '\r' && in.p[k + 2] == '\n' && k > from && in.p[k - 1] == '\r')
-        return k + 3;
+    if (lf & lf >> 16) { /* in either byte order */
+      for (size_t k = i; k < i + 6; k++)
+        if (ends_at(in, k, from)) return k + 3;
     }
     i += 6;
   }
-  for (; i + 3 <= in.n; i++) {
-    if (in.p[i] == '\n' && in.p[i + 1] == '\r' && in.p[i + 2] == '\n' && i > from && in.p[i - 1] == '\r') return i + 3;
-  }
+  for (; i + 3 <= in.n; i++)
+    if (ends_at(in, i, from)) return i + 3;
   return 0;
 }
 
 /* Lines of a head that is not complete: each must end with CR LF, so that a peer with another idea hears of it now. */
 static refusal_t check_lines(slice_t in, size_t at, size_t start)
 {
-  for (const uint8_t *lf; at < in.n && (lf = memchr(in.p + at, '\n', in.n - at)) != NULL;) {
-    size_t i = (size_t)(lf - in.p);
+  for (size_t i; (i = at + slice_find(slice_sub(in, at, in.n), '\n')) < in.n; at = i + 1) {
     if (i == 0 || in.p[i - 1] != '\r') return R_BARE_LF;
     if (i == start + 1) return R_METHOD; /* a second empty line before the request */
-    at = i + 1;
   }
   return NOT_REFUSED;
 }
@@ -168,38 +164,29 @@ static refusal_t head_end(slice_t in, size_t *scan, size_t start, size_t *ret_si
 
 /* --- fields --- */
 
-static uint8_t lower(uint8_t c) { return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c; }
+#define NAME_IS(s, lit) slice_ieq((s), S(lit))
 
-static bool name_is(slice_t name, const char *want, size_t n)
+static bool all_of(slice_t s, uint8_t class)
 {
-  if (name.n != n) return false;
-  for (size_t i = 0; i < n; i++) {
-    if (lower(name.p[i]) != (uint8_t)want[i]) return false;
-  }
+  for (size_t i = 0; i < s.n; i++)
+    if (!(classes[s.p[i]] & class)) return false;
   return true;
 }
-#define NAME_IS(s, lit) name_is((s), "" lit, sizeof(lit) - 1)
 
 /* uri-host [ ":" port ] (RFC 9110 7.2), not empty, no user part. */
 static bool host_ok(slice_t h)
 {
-  size_t i = 0;
-  if (h.n && h.p[0] == '[') {
-    for (i = 1; i < h.n && h.p[i] != ']'; i++) {
+  bool literal = h.n && h.p[0] == '[';
+  size_t end = slice_find(h, literal ? ']' : ':');
+  slice_t port = slice_sub(h, literal ? end + 1 : end, h.n);
+  if (literal) {
+    if (end == h.n || end < 3) return false;
+    for (size_t i = 1; i < end; i++)
       if (!(classes[h.p[i]] & C_HEX) && h.p[i] != ':' && h.p[i] != '.') return false;
-    }
-    if (i == h.n || i < 3) return false;
-    i++;
-  } else {
-    while (i < h.n && (classes[h.p[i]] & C_HOST)) i++;
-    if (i == 0) return false;
+  } else if (end == 0 || !all_of(slice_sub(h, 0, end), C_HOST)) {
+    return false;
   }
-  if (i == h.n) return true;
-  if (h.p[i] != ':' || h.n - i > 6) return false;
-  for (i++; i < h.n; i++) {
-    if (!(classes[h.p[i]] & C_DIGIT)) return false;
-  }
-  return true;
+  return port.n == 0 || (port.p[0] == ':' && port.n <= 6 && all_of(slice_sub(port, 1, port.n), C_DIGIT));
 }
 
 /* What the framing fields said so far. */
@@ -379,16 +366,13 @@ static refusal_t take_target(http1_head_t *h, slice_t *ret_authority)
     return NOT_REFUSED;
   }
   if (t.p[0] != '/') {
-    size_t skip = t.n > 8 && slice_ieq(slice_sub(t, 0, 8), S("https://")) ? 8
-                  : t.n > 7 && slice_ieq(slice_sub(t, 0, 7), S("http://")) ? 7
-                                                                          : 0;
+    size_t skip = NAME_IS(slice_sub(t, 0, 8), "https://") ? 8 : NAME_IS(slice_sub(t, 0, 7), "http://") ? 7 : 0;
     if (skip == 0) return R_TARGET;
-    t = slice_sub(t, skip, t.n - skip);
-    size_t i = 0;
-    while (i < t.n && t.p[i] != '/' && t.p[i] != '?') i++;
-    *ret_authority = slice_sub(t, 0, i);
+    t = slice_sub(t, skip, t.n);
+    size_t slash = slice_find(t, '/'), query = slice_find(t, '?'), end = slash < query ? slash : query;
+    *ret_authority = slice_sub(t, 0, end);
     if (!host_ok(*ret_authority)) return R_TARGET;
-    t = slice_sub(t, i, t.n - i);
+    t = slice_sub(t, end, t.n);
     if (t.n == 0) {
       h->path = h->method == HTTP1_OPTIONS ? S("*") : S("/");
       return NOT_REFUSED;
@@ -396,7 +380,7 @@ static refusal_t take_target(http1_head_t *h, slice_t *ret_authority)
   }
   size_t q = slice_find(t, '?');
   h->path = q == 0 ? S("/") : slice_sub(t, 0, q);
-  if (q < t.n) h->query = slice_sub(t, q + 1, t.n - q - 1);
+  h->query = slice_sub(t, q + 1, t.n);
   return NOT_REFUSED;
 }
 

@@ -7,16 +7,14 @@
 /* "a.b.c.d", each 0 to 255 without leading zeros. */
 static bool parse_v4(slice_t s, uint8_t out[4])
 {
-  size_t i = 0;
+  slice_t part;
   for (int k = 0; k < 4; k++) {
-    if (k > 0 && (i >= s.n || s.p[i++] != '.')) return false;
-    size_t start = i;
-    unsigned v = 0;
-    while (i < s.n && i - start < 3 && ascii_is_digit(s.p[i])) v = v * 10 + (unsigned)(s.p[i++] - '0');
-    if (i == start || v > 255 || (i - start > 1 && s.p[start] == '0')) return false;
+    int64_t v;
+    if (!slice_split(&s, '.', &part) || !rc_ok(slice_i64(part, &v))) return false;
+    if (v > 255 || (part.n > 1 && part.p[0] == '0')) return false;
     out[k] = (uint8_t)v;
   }
-  return i == s.n;
+  return !s.p; /* nothing left to split */
 }
 
 /* One to four hex digits, all of s. */
@@ -85,6 +83,14 @@ rc_t ip_parse(slice_t s, ip_t *ret)
   return rc(RC_OK);
 }
 
+rc_t ip_from_bytes(slice_t bytes, ip_t *ret)
+{
+  if (bytes.n != 4 && bytes.n != 16) return rc(RC_SYNTAX);
+  *ret = (ip_t){.n = (uint8_t)bytes.n};
+  memcpy(ret->b, bytes.p, bytes.n);
+  return rc(RC_OK);
+}
+
 /* Longest run of at least two zero groups, the first of equals (RFC 5952 4.2). */
 static void longest_zeros(const uint16_t g[8], int *ret_at, int *ret_n)
 {
@@ -140,9 +146,9 @@ size_t ip_format(const ip_t *ip, char out[IP_TEXT_MAX])
 /* Mask of the bits of byte i that belong to a prefix of `bits`. */
 static uint8_t prefix_mask(unsigned bits, unsigned i)
 {
-  if (bits >= 8 * (i + 1)) return 0xff;
-  if (bits <= 8 * i) return 0;
-  return (uint8_t)(0xff00 >> (bits - 8 * i));
+  unsigned own = bits > 8 * i ? bits - 8 * i : 0;
+  if (own > 8) own = 8;
+  return (uint8_t)(0xff00 >> own);
 }
 
 rc_t cidr_parse(slice_t s, cidr_t *ret)
@@ -150,7 +156,7 @@ rc_t cidr_parse(slice_t s, cidr_t *ret)
   cidr_t out;
   int64_t bits;
   size_t slash = slice_find(s, '/');
-  slice_t tail = slash < s.n ? slice_sub(s, slash + 1, s.n) : S("");
+  slice_t tail = slice_sub(s, slash + 1, s.n);
   TRY(ip_parse(slice_sub(s, 0, slash), &out.ip));
   if (tail.n == 0 || tail.n > 3 || (tail.n > 1 && tail.p[0] == '0')) return rc(RC_SYNTAX);
   TRY(slice_i64(tail, &bits));

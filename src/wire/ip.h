@@ -23,6 +23,9 @@ enum { IP_TEXT_MAX = 46 };
 /* RC_SYNTAX for anything that is not exactly one address. */
 MUST rc_t ip_parse(slice_t s, ip_t *ret);
 
+/* From the 4 or 16 octets that certificates hold; RC_SYNTAX for another length. */
+MUST rc_t ip_from_bytes(slice_t bytes, ip_t *ret);
+
 /* Canonical text, terminated; returns its length. */
 size_t ip_format(const ip_t *ip, char out[IP_TEXT_MAX]);
 

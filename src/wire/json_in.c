@@ -382,7 +382,7 @@ static bool has_control(slice_t s)
 
 static MUST rc_t check_text(const field_t *f, slice_t s, err_t *e)
 {
-  if (f->max && s.n > (size_t)f->max && slice_utf8_len(s) > (size_t)f->max)
+  if (f->max && slice_utf8_len(s) > (size_t)f->max)
     return err_limit(e, RC_INVALID, "field_length", f->name, "must be {limit} characters or fewer", f->max);
   if (has_control(s)) return wrong(e, "field_control", f->name, "must not contain control characters", s);
   return rc(RC_OK);

@@ -9,14 +9,20 @@
 /* First occurrence of `what` in text at or after `from`; text.n if absent. */
 static size_t find(slice_t text, size_t from, slice_t what)
 {
-  if (!text.p || from >= text.n) return text.n;
-  const void *hit = memmem(text.p + from, text.n - from, what.p, what.n);
+  slice_t rest = slice_sub(text, from, text.n);
+  const void *hit = rest.n ? memmem(rest.p, rest.n, what.p, what.n) : NULL;
   return hit ? (size_t)((const uint8_t *)hit - text.p) : text.n;
 }
 
 bool pem_is(slice_t text) { return text.n && find(text, 0, BEGIN_MARK) < text.n; }
 
 static bool is_eol(uint8_t c) { return c == '\n' || c == '\r'; }
+
+/* CR, LF and CRLF end a line; the last one does so with its CR. */
+static bool ends_line(slice_t text, size_t i)
+{
+  return text.p[i] == '\r' || (text.p[i] == '\n' && (i == 0 || text.p[i - 1] != '\r'));
+}
 
 typedef struct parser {
   arena_t *a;
@@ -28,14 +34,10 @@ typedef struct parser {
   size_t line_at, line; /* line number of the offset line_at */
 } parser_t;
 
-/* Line of an offset that is not before the last one asked for. CR, LF and CRLF end a line. */
+/* Line of an offset that is not before the last one asked for. */
 static size_t line_of(parser_t *p, size_t offset)
 {
-  for (; p->line_at < offset; p->line_at++) {
-    uint8_t c = p->text.p[p->line_at];
-    bool crlf = c == '\n' && p->line_at > 0 && p->text.p[p->line_at - 1] == '\r';
-    if (is_eol(c) && !crlf) p->line++;
-  }
+  for (; p->line_at < offset; p->line_at++) p->line += ends_line(p->text, p->line_at);
   return p->line;
 }
 
@@ -103,9 +105,9 @@ static bool read_label(slice_t text, size_t at, slice_t mark, slice_t *ret, size
 {
   size_t from = at + mark.n, stop = find(text, from, S(DASHES));
   if (stop == text.n) return false;
-  for (size_t i = from; i < stop; i++)
-    if (is_eol(text.p[i])) return false;
-  *ret = slice_trim(slice_sub(text, from, stop - from));
+  slice_t label = slice_sub(text, from, stop - from);
+  if (slice_find(label, '\n') < label.n || slice_find(label, '\r') < label.n) return false;
+  *ret = slice_trim(label);
   *ret_behind = stop + S(DASHES).n;
   return true;
 }
@@ -145,10 +147,14 @@ static slice_t skip_headers(slice_t body)
 {
   size_t colon = slice_find(body, ':');
   if (colon == body.n) return body;
-  for (size_t i = colon; i + 1 < body.n; i++) {
-    bool blank = (body.p[i] == '\n' && body.p[i + 1] == '\n') || (body.p[i] == '\r' && body.p[i + 1] == '\r') ||
-                 (i + 2 < body.n && body.p[i] == '\n' && body.p[i + 1] == '\r' && body.p[i + 2] == '\n');
-    if (blank) return slice_sub(body, i + 1, body.n);
+  bool blank = false; /* nothing stands in this line so far */
+  for (size_t i = colon; i < body.n; i++) {
+    if (ends_line(body, i)) {
+      if (blank) return slice_sub(body, i, body.n);
+      blank = true;
+    } else if (!is_eol(body.p[i])) {
+      blank = false;
+    }
   }
   return body;
 }

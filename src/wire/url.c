@@ -1,27 +1,16 @@
 #include "wire/url.h"
 
-/* The byte of the escape at s.p[i] == '%', or -1; %00 is none. */
+/* The byte of the escape at s.p[i] == '%', or 0: %00 is none. */
 static int escape_at(slice_t s, size_t i)
 {
-  if (s.n - i < 3) return -1;
+  if (s.n - i < 3) return 0;
   int hi = hex_digit(s.p[i + 1]), lo = hex_digit(s.p[i + 2]);
-  if (hi < 0 || lo < 0 || (hi | lo) == 0) return -1;
-  return hi * 16 + lo;
-}
-
-static bool has_escape(slice_t s, bool form)
-{
-  return slice_find(s, '%') < s.n || (form && slice_find(s, '+') < s.n);
+  return hi < 0 || lo < 0 ? 0 : hi * 16 + lo;
 }
 
 rc_t url_decode(arena_t *a, slice_t s, bool form, slice_t *ret)
 {
   if (slice_find(s, 0) < s.n) return rc(RC_SYNTAX);
-  if (!has_escape(s, form)) {
-    if (!slice_utf8(s)) return rc(RC_SYNTAX);
-    *ret = s.p ? s : S("");
-    return rc(RC_OK);
-  }
   uint8_t *out = arena_alloc(a, s.n);
   if (!out) return rc(RC_NOMEM);
   size_t n = 0;
@@ -29,7 +18,7 @@ rc_t url_decode(arena_t *a, slice_t s, bool form, slice_t *ret)
     int c = s.p[i];
     if (c == '%') {
       c = escape_at(s, i);
-      if (c < 0) return rc(RC_SYNTAX);
+      if (!c) return rc(RC_SYNTAX);
       i += 2;
     } else if (form && c == '+') {
       c = ' ';
@@ -50,7 +39,7 @@ static MUST rc_t query_next(arena_t *a, slice_t *query, slice_t *ret_name, slice
   while (part.n == 0);
   size_t eq = slice_find(part, '=');
   TRY(url_decode(a, slice_sub(part, 0, eq), true, &name));
-  TRY(url_decode(a, eq < part.n ? slice_sub(part, eq + 1, part.n - eq - 1) : S(""), true, &value));
+  TRY(url_decode(a, slice_sub(part, eq + 1, part.n), true, &value));
   *ret_name = name;
   *ret_value = value;
   return rc(RC_OK);

@@ -1,6 +1,8 @@
 #include "x509/cert.h"
 
-enum { FINDINGS_MAX = 48 };
+#include "base/check.h"
+
+enum { FINDINGS_MAX = 48 }; /* more than there are rules here and in spki.c, each of which is found once */
 
 typedef struct builder {
   arena_t *a;
@@ -13,7 +15,8 @@ static void find_fault(builder_t *b, const char *rule, severity_t severity, cons
 {
   for (size_t i = 0; i < b->n; i++)
     if (strcmp(b->found[i].rule, rule) == 0) return;
-  if (b->n < COUNT_OF(b->found)) b->found[b->n++] = (finding_t){rule, severity, text};
+  CHECK(b->n < COUNT_OF(b->found));
+  b->found[b->n++] = (finding_t){rule, severity, text};
 }
 
 /* Bodies of extensions: one row per type. A body that does not parse is a finding of the row's rule. */

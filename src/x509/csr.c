@@ -70,7 +70,8 @@ static rc_t add_name(const name_t *one, name_t *v, size_t *n, err_t *e)
 static rc_t read_names(arena_t *a, csr_t *csr, err_t *e)
 {
   names_t asked = csr->names;
-  size_t most = asked.n + 1 < LIM_CERT_NAMES ? asked.n + 1 : LIM_CERT_NAMES, n = 0;
+  size_t most = asked.n + 1, n = 0;
+  if (most > LIM_CERT_NAMES) most = LIM_CERT_NAMES;
   name_t one, *v = ARENA_ARRAY(a, name_t, most);
   if (!v) return no_memory(e);
   for (size_t i = 0; i < asked.n; i++) {
@@ -94,9 +95,7 @@ static void check_text(der_t *r)
 {
   uint8_t tag;
   slice_t v = der_any(r, &tag);
-  bool text = tag == DER_UTF8 || tag == DER_PRINTABLE || tag == DER_T61 || tag == DER_IA5 || tag == DER_BMP ||
-              tag == DER_UNIVERSAL;
-  if (!text || (tag == DER_UTF8 && !slice_utf8(v)) || (tag == DER_BMP && v.n % 2) || (tag == DER_UNIVERSAL && v.n % 4))
+  if (tag != DER_IA5 && !dn_directory_string(tag, v))
     der_fail(r, RC_SYNTAX, "csr_attribute", "has an attribute whose value is no text");
 }
 

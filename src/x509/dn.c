@@ -27,16 +27,28 @@ static bool printable_ok(slice_t v)
   return true;
 }
 
+bool dn_directory_string(uint8_t tag, slice_t v)
+{
+  switch (tag) {
+  case DER_UTF8: return slice_utf8(v);
+  case DER_BMP: return wide_ok(v, 2);
+  case DER_UNIVERSAL: return wide_ok(v, 4);
+  case DER_PRINTABLE:
+  case DER_T61: return true;
+  default: return false;
+  }
+}
+
 static void check_string(der_t *r, const uint8_t *at, uint8_t tag, slice_t v)
 {
   bool ok = true, known = true;
   switch (tag) {
-  case DER_UTF8: ok = slice_utf8(v); break;
-  case DER_BMP: ok = wide_ok(v, 2); break;
-  case DER_UNIVERSAL: ok = wide_ok(v, 4); break;
-  case DER_BITS: ok = der_bits_valid(v); break;
+  case DER_UTF8:
+  case DER_BMP:
+  case DER_UNIVERSAL:
   case DER_PRINTABLE:
-  case DER_T61:
+  case DER_T61: ok = dn_directory_string(tag, v); break;
+  case DER_BITS: ok = der_bits_valid(v); break;
   case DER_IA5:
   case DER_NUMERIC: break;
   default: known = false;

@@ -33,6 +33,9 @@ typedef struct dn_attr {
  */
 dn_t dn_read(der_t *r);
 
+/* True for a DirectoryString (RFC 5280 4.1.2.4) that is well formed in its type: whole characters, no surrogates. */
+bool dn_directory_string(uint8_t tag, slice_t value);
+
 /* Attributes in order of the DER; `it` starts zeroed. False at the end. */
 typedef struct dn_iter {
   der_t r;

@@ -1,5 +1,6 @@
 #include "x509/emit.h"
 
+#include "base/check.h"
 #include "crypto/hash.h"
 #include "wire/der.h"
 #include "x509/ext.h"
@@ -66,7 +67,7 @@ static void put_san(buf_t *b, names_t names, bool critical)
 
 /* ---- extended key usage ---- */
 
-enum { EKU_MAX = 16 };
+enum { EKU_MAX = 16 }; /* as many as oid_eku knows, each once */
 
 /* What the list of names comes to. */
 typedef struct usages {
@@ -76,24 +77,24 @@ typedef struct usages {
   bool ocsp_no_check; /* named in profiles like a usage, but an extension of its own (RFC 6960 4.2.2.2.1) */
 } usages_t;
 
-static rc_t usages_add(usages_t *u, oid_t id, err_t *e)
+static void usages_add(usages_t *u, oid_t id)
 {
   for (size_t i = 0; i < u->n; i++)
-    if (u->v[i] == id) return rc(RC_OK);
-  if (u->n == EKU_MAX) return err_limit(e, RC_FULL, "eku_count", "ekus", "has more than {limit} usages", EKU_MAX);
+    if (u->v[i] == id) return;
+  CHECK(u->n < EKU_MAX);
   u->v[u->n++] = id;
   u->tls |= id == OID_SERVER_AUTH || id == OID_CLIENT_AUTH;
   u->email |= id == OID_EMAIL_PROTECTION;
   u->stamping |= id == OID_TIME_STAMPING;
-  return rc(RC_OK);
 }
 
 static rc_t usages_from(texts_t names, usages_t *u, err_t *e)
 {
   *u = (usages_t){0};
   if (names.n == 0) {
-    TRY(usages_add(u, OID_SERVER_AUTH, e));
-    return usages_add(u, OID_CLIENT_AUTH, e);
+    usages_add(u, OID_SERVER_AUTH);
+    usages_add(u, OID_CLIENT_AUTH);
+    return rc(RC_OK);
   }
   for (size_t i = 0; i < names.n; i++) {
     oid_t id = oid_eku(names.v[i]);
@@ -102,7 +103,7 @@ static rc_t usages_from(texts_t names, usages_t *u, err_t *e)
     if (id == OID_OCSP_NO_CHECK)
       u->ocsp_no_check = true;
     else
-      TRY(usages_add(u, id, e));
+      usages_add(u, id);
   }
   if (u->n == 0) return err_set(e, RC_INVALID, "eku_missing", "ekus", "has no extended key usage");
   if (u->stamping && u->n > 1) return err_set(e, RC_INVALID, "eku_alone", "ekus", "timeStamping must stand alone");
@@ -326,7 +327,8 @@ rc_t leaf_validity(const leaf_life_t *life, us_t *ret_not_before, us_t *ret_not_
     return err_set(e, RC_INVALID, "lifetime", "lifetime_s", "must be from one second to a hundred years");
   us_t now = us_floor_s(life->now);
   int64_t span_s = life->ceiling_s > 0 && life->ceiling_s < life->lifetime_s ? life->ceiling_s : life->lifetime_s;
-  int64_t back_s = span_s / 10 < EMIT_BACKDATE_S ? span_s / 10 : EMIT_BACKDATE_S;
+  int64_t back_s = span_s / 10;
+  if (back_s > EMIT_BACKDATE_S) back_s = EMIT_BACKDATE_S;
   us_t from = later(us_add_s(now, -back_s), us_floor_s(life->ca_not_before));
   us_t to = earlier(us_add_s(now, life->lifetime_s), us_floor_s(life->ca_not_after));
   if (us_cmp(from, now) > 0) return err_set(e, RC_INVALID, "ca_not_valid", NULL, "the CA certificate is not valid yet");

@@ -32,7 +32,7 @@ exts_t exts_read(arena_t *a, der_t *r)
     v[n++] = x;
   }
   der_leave(r);
-  if (!der_ok(r) || n == 0) return none;
+  if (!der_ok(r)) return none;
   ext_t *kept = ARENA_ARRAY(a, ext_t, n);
   if (!kept) return no_memory(r), none;
   memcpy(kept, v, n * sizeof *v);
@@ -68,9 +68,8 @@ static slice_t ia5_text(arena_t *a, der_t *r, slice_t v)
 static slice_t ip_text(arena_t *a, der_t *r, slice_t v)
 {
   char text[IP_TEXT_MAX];
-  if (v.n != 4 && v.n != 16) return S("");
-  ip_t ip = {.n = (uint8_t)v.n};
-  memcpy(ip.b, v.p, v.n);
+  ip_t ip;
+  if (!rc_ok(ip_from_bytes(v, &ip))) return S("");
   size_t n = ip_format(&ip, text);
   return dup_or_fail(a, r, slice_of(text, n));
 }
@@ -130,9 +129,7 @@ static void edi_name(der_t *r, slice_t content)
     (void)der_enter(&in, DER_CTX_CONS(i));
     slice_t v = der_any(&in, &tag);
     der_leave(&in);
-    bool text = (tag == DER_UTF8 && slice_utf8(v)) || tag == DER_PRINTABLE || tag == DER_T61 ||
-                (tag == DER_BMP && v.n % 2 == 0) || (tag == DER_UNIVERSAL && v.n % 4 == 0);
-    if (der_ok(&in) && (!text || v.n == 0))
+    if (der_ok(&in) && (v.n == 0 || !dn_directory_string(tag, v)))
       der_fail(&in, RC_SYNTAX, "ext_general_name", "has an ediPartyName that is no string");
   }
   err_t e = {0};

@@ -102,14 +102,17 @@ static bool point_forbidden(uint32_t c)
     {0x80, 0xa0}, {0xad, 0xad}, {0x34f, 0x34f}, {0x61c, 0x61c}, {0x115f, 0x1160}, {0x1680, 0x1680}, {0x17b4, 0x17b5},
     {0x180b, 0x180f}, {0x2000, 0x200b}, {0x200e, 0x200f}, {0x2028, 0x202f}, {0x205f, 0x206f}, {0x3000, 0x3000},
     {0x3002, 0x3002}, {0x3164, 0x3164}, {0xd800, 0xf8ff}, {0xfdd0, 0xfdef}, {0xfe00, 0xfe0f}, {0xfeff, 0xfeff},
-    {0xff0e, 0xff0e}, {0xff61, 0xff61}, {0xffa0, 0xffa0}, {0xfff0, 0xffff}, {0xe0000, 0x10ffff},
+    {0xff0e, 0xff0e}, {0xff61, 0xff61}, {0xffa0, 0xffa0}, {0xfff0, 0xffff}, {0xe0000, UINT32_MAX},
   };
   for (size_t i = 0; i < COUNT_OF(ranges); i++)
     if (c >= ranges[i][0] && c <= ranges[i][1]) return true;
-  return c > 0x10ffff;
+  return false;
 }
 
-/* The part behind "xn--" decodes, to at least one code point above ASCII and none that is forbidden. */
+/*
+ * The part behind "xn--", which does not end with a hyphen, decodes: to at least one code point above ASCII and none
+ * that is forbidden.
+ */
 static bool puny_valid(slice_t s)
 {
   size_t basic = 0;
@@ -117,14 +120,13 @@ static bool puny_valid(slice_t s)
     if (s.p[i] == '-') basic = i;
   /* The last hyphen ends the basic code points; it is not written when there are none (RFC 3492 6.2). */
   size_t at = basic ? basic + 1 : 0;
-  if (at >= s.n || s.p[0] == '-') return false;
   uint32_t points = (uint32_t)basic, n = PUNY_FIRST, bias = PUNY_BIAS;
   uint64_t i = 0;
   while (at < s.n) {
     uint64_t before = i;
     if (!puny_integer(s, &at, bias, &i)) return false;
     points++;
-    bias = puny_adapt((uint32_t)(i - before), points, before == 0 && points == basic + 1);
+    bias = puny_adapt((uint32_t)(i - before), points, before == 0);
     if (i / points > 0x10ffff - n) return false;
     n += (uint32_t)(i / points);
     i = i % points + 1;
@@ -147,9 +149,9 @@ static const fault_t *check_label(slice_t l)
   if (l.n > 63) return &f_label_long;
   if (l.p[0] == '-' || l.p[l.n - 1] == '-') {
     /* "xn--a-" is a broken A-label first of all. */
-    return l.n >= 4 && slice_ieq(slice_sub(l, 0, 4), S("xn--")) ? &f_punycode : &f_hyphen;
+    return slice_ieq(slice_sub(l, 0, 4), S("xn--")) ? &f_punycode : &f_hyphen;
   }
-  if (l.n < 4 || l.p[2] != '-' || l.p[3] != '-') return NULL;
+  if (!slice_is(slice_sub(l, 2, 2), "--")) return NULL;
   if (!slice_ieq(slice_sub(l, 0, 4), S("xn--"))) return &f_reserved;
   return puny_valid(slice_sub(l, 4, l.n)) ? NULL : &f_punycode;
 }
@@ -219,9 +221,8 @@ static rc_t make_ip(arena_t *a, const ip_t *ip, name_t *ret, err_t *e)
 
 static rc_t ip_from_wire(arena_t *a, slice_t bytes, name_t *ret, err_t *e)
 {
-  if (bytes.n != 4 && bytes.n != 16) return refuse(&f_ip, (slice_t){NULL, 0}, e);
-  ip_t ip = {.n = (uint8_t)bytes.n};
-  memcpy(ip.b, bytes.p, bytes.n);
+  ip_t ip;
+  if (!rc_ok(ip_from_bytes(bytes, &ip))) return refuse(&f_ip, (slice_t){NULL, 0}, e);
   return make_ip(a, &ip, ret, e);
 }
 
@@ -402,7 +403,7 @@ bool name_covers(const name_t *pattern, const name_t *host)
 {
   if (name_eq(pattern, host)) return true;
   if (pattern->kind != NAME_DNS || host->kind != NAME_DNS) return false;
-  if (pattern->bytes.n < 2 || pattern->bytes.p[0] != '*' || host->bytes.p[0] == '*') return false;
+  if (!slice_starts(pattern->bytes, S("*.")) || slice_starts(host->bytes, S("*"))) return false;
   size_t dot = slice_find(host->bytes, '.');
   return slice_eq(slice_sub(pattern->bytes, 1, pattern->bytes.n), slice_sub(host->bytes, dot, host->bytes.n));
 }

@@ -38,14 +38,6 @@ static void fault(spki_t *k, const char *token, const char *text, const char *ru
   k->rule = rule;
 }
 
-static int64_t bit_length(slice_t v)
-{
-  if (v.n == 0 || v.p[0] == 0) return 0;
-  int64_t n = (int64_t)v.n * 8;
-  for (unsigned top = v.p[0]; top < 0x80; top <<= 1) n--;
-  return n;
-}
-
 /* RSAPublicKey (RFC 8017 A.1.1), NULL parameters (RFC 3279 2.3.1). */
 static void read_rsa(spki_t *k, slice_t params)
 {
@@ -65,7 +57,7 @@ static void read_rsa(spki_t *k, slice_t params)
     return;
   }
   k->parts = (key_parts_t){.kind = KEY_RSA, .n = n, .e = e};
-  k->size = bit_length(n);
+  k->size = key_bits(&k->parts);
   k->usable = true;
 }
 
@@ -109,7 +101,7 @@ static void read_dsa(spki_t *k, slice_t params)
   der_init(&r, params);
   (void)der_enter(&r, DER_SEQUENCE);
   slice_t p = der_unsigned(&r);
-  if (der_ok(&r)) k->size = bit_length(p);
+  if (der_ok(&r)) k->size = key_number_bits(p);
 }
 
 /* *ret_params is empty when absent. */

@@ -3,25 +3,7 @@
 #include "agent/link.h"
 #include "agent/request.h"
 #include "wire/pem.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
-
-static arena_t *arena;
-
-static int fresh(void **state)
-{
-  arena = arena_new(16 << 20);
-  return arena ? 0 : -1;
-}
-
-static int gone(void **state)
-{
-  arena_free(arena);
-  return 0;
-}
+#include "../arena.h"
 
 static rc_t item_of(const char *json, work_item_t *ret, err_t *e)
 {
@@ -155,7 +137,6 @@ static void test_backoff_is_quick_first_and_capped(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, fresh, gone)
     T(test_items),
     T(test_items_that_are_refused),
     T(test_names_of_a_request),

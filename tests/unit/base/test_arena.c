@@ -58,6 +58,32 @@ static void the_budget_holds(void **state)
   assert_int_equal(arena_used(a), 0);
   assert_non_null(arena_alloc(a, 48));
   assert_null(arena_alloc(a, 1));
+  arena_reset(a);
+  arena_set_budget(a, 48);
+  assert_non_null(arena_alloc(a, 48)); /* all of it at once */
+}
+
+enum { REDZONE = UNDER_ASAN ? 32 : 0, FIRST_CHUNK = 4096 - 64, LARGEST_KEPT = 16 * FIRST_CHUNK };
+
+static void a_chunk_is_used_to_its_last_byte(void **state)
+{
+  ARENA_SCOPED arena_t *a = arena_new(1 << 20);
+  mem_fail_after(1);
+  for (int i = 0; i < 2; i++) assert_non_null(arena_alloc(a, FIRST_CHUNK / 2 - REDZONE));
+  assert_null(arena_alloc(a, 1));
+  mem_fail_after(-1);
+}
+
+static void reset_keeps_one_chunk_unless_it_is_large(void **state)
+{
+  for (size_t over = 0; over <= 1; over++) {
+    ARENA_SCOPED arena_t *a = arena_new(1 << 20);
+    assert_non_null(arena_alloc(a, LARGEST_KEPT - REDZONE + over));
+    arena_reset(a);
+    mem_fail_after(0);
+    assert_true((arena_alloc(a, 1) == NULL) == (over > 0));
+    mem_fail_after(-1);
+  }
 }
 
 static void reset_gives_the_memory_again(void **state)
@@ -91,6 +117,7 @@ static void copies(void **state)
   s = arena_printf(a, "%d of %s", 3, "many");
   assert_true(slice_is(s, "3 of many"));
   assert_int_equal(s.p[s.n], 0);
+  assert_non_null(arena_printf(a, "%s", "").p);
   assert_null(ARENA_ARRAY(a, uint64_t, SIZE_MAX / 4));
   uint64_t *v = ARENA_ARRAY(a, uint64_t, 4);
   assert_non_null(v);
@@ -183,6 +210,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(zeroed_and_aligned), cmocka_unit_test(objects_do_not_overlap), cmocka_unit_test(the_budget_holds),
+      cmocka_unit_test(a_chunk_is_used_to_its_last_byte), cmocka_unit_test(reset_keeps_one_chunk_unless_it_is_large),
       cmocka_unit_test(reset_gives_the_memory_again), cmocka_unit_test(copies), cmocka_unit_test(every_allocation_may_fail),
       cmocka_unit_test(dead_memory_kills),
   };

@@ -22,6 +22,7 @@ static void writing(void **state)
   buf_put(&b, S("cd"));
   buf_put(&b, (slice_t){NULL, 0});
   buf_printf(&b, "-%d-%s-", 7, "x");
+  buf_printf(&b, "%s", "");
   buf_i64(&b, 0);
   buf_byte(&b, ' ');
   buf_i64(&b, INT64_MIN);
@@ -81,6 +82,18 @@ static void growth_keeps_the_content(void **state)
   for (uint32_t i = 0; i < 100000; i++) assert_int_equal(b.p[i], (uint8_t)(i * 7));
 }
 
+static void a_reset_buffer_needs_no_memory(void **state)
+{
+  BUF_SCOPED buf_t b = buf_heap(1000);
+  assert_non_null(buf_grow(&b, 256));
+  assert_int_equal(b.size, 256);
+  buf_reset(&b);
+  mem_fail_after(0);
+  assert_non_null(buf_grow(&b, 256));
+  assert_null(buf_grow(&b, 1));
+  mem_fail_after(-1);
+}
+
 static void on_an_arena(void **state)
 {
   ARENA_SCOPED arena_t *a = arena_new(100000);
@@ -122,7 +135,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(writing), cmocka_unit_test(long_printf), cmocka_unit_test(the_cap_holds_and_sticks),
-      cmocka_unit_test(growth_keeps_the_content), cmocka_unit_test(on_an_arena),
+      cmocka_unit_test(growth_keeps_the_content), cmocka_unit_test(a_reset_buffer_needs_no_memory), cmocka_unit_test(on_an_arena),
       cmocka_unit_test(an_arena_over_budget_is_no_memory), cmocka_unit_test(every_allocation_may_fail),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* Civil time and RFC 3339: known dates, every day of the range, what is no date. */
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/random.h"
 
 #include <setjmp.h>
@@ -68,6 +69,18 @@ static void what_is_no_time(void **state)
   assert_int_equal(t.us, 42);
 }
 
+/* Each in memory of its own size, so that the sanitizer sees a look behind the end. */
+static void no_prefix_is_a_time(void **state)
+{
+  slice_t whole = S("1970-01-01T00:00:00.5+01:30");
+  for (size_t n = 0; n <= whole.n; n++) {
+    MEM_SCOPED uint8_t *copy = mem_alloc(n);
+    us_t t;
+    memcpy(copy, whole.p, n);
+    assert_int_equal(rfc3339_parse(slice_of(copy, n), &t).code, n < whole.n ? RC_SYNTAX : RC_OK);
+  }
+}
+
 /* Walks all 3,652,059 days of the years 1 to 9999 beside a plain calendar. */
 static void every_day_of_the_range(void **state)
 {
@@ -121,7 +134,7 @@ static void system_clocks_run(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(known_dates), cmocka_unit_test(other_spellings), cmocka_unit_test(what_is_no_time),
+      cmocka_unit_test(known_dates), cmocka_unit_test(other_spellings), cmocka_unit_test(what_is_no_time), cmocka_unit_test(no_prefix_is_a_time),
       cmocka_unit_test(every_day_of_the_range), cmocka_unit_test(random_instants_survive), cmocka_unit_test(helpers),
       cmocka_unit_test(system_clocks_run),
   };

@@ -55,8 +55,8 @@ static void values_are_escaped(void **state)
 {
   log_line(LOG_WARN, "m", log_s("v", S("q\" b\\ n\n t\t z\x01 d\x7f \xc3\xa4")));
   assert_string_equal(tail(), "\"level\":\"WARN\",\"msg\":\"m\",\"v\":\"q\\\" b\\\\ n\\u000a t\\u0009 z\\u0001 d\\u007f \xc3\xa4\"}\n");
-  log_line(LOG_WARN, "m", log_s("v", S("no \xff utf\xc3")));
-  assert_string_equal(tail(), "\"level\":\"WARN\",\"msg\":\"m\",\"v\":\"no ? utf?\"}\n");
+  log_line(LOG_WARN, "m", log_s("v", S("no \xff utf\x80\xc3")));
+  assert_string_equal(tail(), "\"level\":\"WARN\",\"msg\":\"m\",\"v\":\"no ? utf??\"}\n");
   log_line(LOG_WARN, "m", log_s("v", (slice_t){NULL, 0}), log_c("w", NULL));
   assert_string_equal(tail(), "\"level\":\"WARN\",\"msg\":\"m\",\"v\":\"\",\"w\":\"\"}\n");
   log_line(LOG_WARN, "m", log_i("least", INT64_MIN));
@@ -75,10 +75,13 @@ static void below_the_level_nothing(void **state)
 
 static void context_is_added(void **state)
 {
-  const log_field_t f[] = {log_c("request_id", "r1"), log_c("actor_id", "a1")};
+  const log_field_t f[] = {log_c("request_id", "r1"), log_c("actor_id", "a1"), log_c("c", "3"), log_c("d", "4"), log_c("e", "5")};
   log_context(f, 2);
   log_line(LOG_INFO, "m", log_i("n", 1));
   assert_string_equal(tail(), "\"level\":\"INFO\",\"msg\":\"m\",\"n\":1,\"request_id\":\"r1\",\"actor_id\":\"a1\"}\n");
+  log_context(f, COUNT_OF(f)); /* one too many */
+  log_line(LOG_INFO, "m");
+  assert_string_equal(tail(), "\"level\":\"INFO\",\"msg\":\"m\",\"request_id\":\"r1\",\"actor_id\":\"a1\",\"c\":\"3\",\"d\":\"4\"}\n");
   log_context(NULL, 0);
   log_line(LOG_INFO, "m");
   assert_string_equal(tail(), "\"level\":\"INFO\",\"msg\":\"m\"}\n");
@@ -122,6 +125,7 @@ static void long_values_are_cut_whole(void **state)
       tail();
       if (!line_is_whole(got)) fail_msg("unit %zu shift %zu: ...%s", u, shift, got + strlen(got) - 20);
     }
+  assert_int_equal(strlen(got), LIM_LOG_LINE - 11); /* room for an escape, and the reserve that closes the line */
 }
 
 static void text_form(void **state)

@@ -5,6 +5,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -37,6 +39,24 @@ static void below_is_in_range_and_even(void **state)
   uint64_t bound = (UINT64_C(1) << 63) + (UINT64_C(1) << 62);
   for (int i = 0; i < 30000; i++) low += rng_below(&r, bound) < bound / 3;
   assert_in_range(low, 9600, 10400);
+}
+
+/* Hands out 0, 1, 2, … */
+static void count_up(void *self, void *out, size_t n)
+{
+  memcpy(out, self, n);
+  (*(uint64_t *)self)++;
+}
+
+/* 2^64 = 1 modulo 3, so that of all draws 0 alone is one too many. */
+static void below_drops_the_surplus_only(void **state)
+{
+  uint64_t next = 0;
+  rng_t r = {count_up, &next};
+  assert_int_equal(rng_below(&r, 3), 1);
+  assert_int_equal(next, 2);
+  next = 0;
+  assert_int_equal(rng_below(&r, 4), 0); /* a power of two divides evenly */
 }
 
 static void the_system_gives_bytes(void **state)
@@ -72,6 +92,27 @@ static void ids_never_repeat(void **state)
     if (strcmp(flat + (i - 1) * ID_MAX, flat + i * ID_MAX) == 0) fail_msg("%s twice", flat + i * ID_MAX);
 }
 
+/* First of all tests: the counter must not have begun. */
+static void processes_count_from_different_numbers(void **state)
+{
+  char id[3][ID_MAX] = {0};
+  for (size_t i = 0; i < COUNT_OF(id); i++) {
+    int fd[2];
+    assert_int_equal(pipe(fd), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+      size_t n = id_new("mc", 1000, id[i]);
+      _exit(write(fd[1], id[i], n) == (ssize_t)n ? 0 : 1);
+    }
+    close(fd[1]);
+    assert_true(read(fd[0], id[i], ID_MAX - 1) > 0);
+    close(fd[0]);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+  }
+  assert_false(strcmp(id[0], id[1]) == 0 && strcmp(id[1], id[2]) == 0);
+}
+
 static void ids_look_right(void **state)
 {
   char id[ID_MAX];
@@ -100,8 +141,8 @@ static void uuids_are_version_4(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(ids_never_repeat), cmocka_unit_test(ids_look_right), cmocka_unit_test(seeded_is_reproducible),
-      cmocka_unit_test(below_is_in_range_and_even), cmocka_unit_test(the_system_gives_bytes),
+      cmocka_unit_test(processes_count_from_different_numbers), cmocka_unit_test(ids_never_repeat), cmocka_unit_test(ids_look_right), cmocka_unit_test(seeded_is_reproducible),
+      cmocka_unit_test(below_is_in_range_and_even), cmocka_unit_test(below_drops_the_surplus_only), cmocka_unit_test(the_system_gives_bytes),
       cmocka_unit_test(uuids_are_version_4),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,6 +68,7 @@ static void format_is_cut_at_cap(void **state)
     size_t k = err_format(&e, out, cap);
     assert_true(cap == 0 ? k == 0 : k < cap);
     if (cap) assert_int_equal(out[k], 0);
+    if (cap && strchr(out, '"')) assert_int_equal(out[k - 1], '"'); /* a value is closed, however short */
     assert_int_equal(out[cap], 'x'); /* nothing behind cap is touched */
   }
   assert_string_equal(out, full);
@@ -98,7 +99,10 @@ static void values_are_bounded_and_printable(void **state)
   value_is("a\nb\x7f\x1f", 5, "a?b??");
   value_is("a\0b", 3, "a?b");
   value_is("gr\xc3\xbc\xc3\x9f""e", 7, "gr\xc3\xbc\xc3\x9f""e");
-  value_is("\xff\xfe", 2, "??");
+  value_is("\xff\xfe\x80", 3, "???");
+  value_is("a\xc3", 2, "a?");
+  value_is("a b", 3, "a b");
+  value_is("\xc3\xbc", 2, "\xc3\xbc"); /* whole at the end, so it stays */
   value_is("", 0, "");
   /* An umlaut across the cut goes whole. */
   memcpy(big + ERR_VALUE_MAX - 2, "\xc3\xbc", 2);

@@ -34,6 +34,7 @@ static void folding_is_ascii_only(void **state)
   assert_false(slice_ieq(S("@"), S("`")));
   assert_false(slice_ieq(S("\xc3\x84"), S("\xc3\xa4")));
   assert_false(slice_ieq(S("a"), S("ab")));
+  assert_true(slice_ieq(slice_of("ab", 1), slice_of("Ac", 1)));
 }
 
 static void prefixes_and_suffixes(void **state)
@@ -104,6 +105,7 @@ static void utf8_is_checked(void **state)
     if (!slice_utf8(slice_str(good[i]))) fail_msg("good %zu refused", i);
   for (size_t i = 0; i < COUNT_OF(bad); i++)
     if (slice_utf8(slice_str(bad[i]))) fail_msg("bad %zu accepted", i);
+  assert_false(slice_utf8(slice_of("\xc2\x80", 1))); /* what makes it whole lies behind the end */
   assert_int_equal(slice_utf8_len(S("a\xc3\xa4\xe2\x82\xac\xf0\x9f\x94\x92")), 4);
   assert_int_equal(slice_utf8_len(none), 0);
 }

@@ -12,7 +12,9 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
+#include <pthread.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "crypto/key.h"
 #include "vectors.h"
@@ -267,6 +269,11 @@ static void halves_must_match(void **state)
   sigkey_t *k = NULL;
   memcpy(der + n - 65, key_parts(made[0]).point.p, 65);
   refused(key_from_der(slice_of(der, (size_t)n), &k, &e), &e, RC_INVALID, "key_pair");
+  memset(der + 7, 0, 8); /* 64 bits short */
+  der[15] = 0x80;
+  refused(key_from_der(slice_of(der, (size_t)n), &k, &e), &e, RC_INVALID, "key_pair");
+  der[15] = 0x7f;
+  refused(key_from_der(slice_of(der, (size_t)n), &k, &e), &e, RC_INVALID, "ecdsa_scalar");
   memset(der + 7, 0, 31);
   refused(key_from_der(slice_of(der, (size_t)n), &k, &e), &e, RC_INVALID, "ecdsa_scalar");
   refused(key_from_der(slice_of(der, (size_t)n - 1), &k, &e), &e, RC_SYNTAX, "key_syntax");
@@ -334,6 +341,19 @@ static void pem_blocks_before_the_key(void **state)
           "key_syntax");
 }
 
+static void pem_blocks_are_counted(void **state)
+{
+  SECRET_SCOPED secret_t pem = {0};
+  assert_true(rc_ok(key_to_pem(made[0], &pem, NULL)));
+  for (int before = 63; before <= 64; before++) {
+    BUF_SCOPED buf_t text = buf_heap(1 << 16);
+    KEY_SCOPED sigkey_t *k = NULL;
+    for (int i = 0; i < before; i++) buf_puts(&text, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    buf_put(&text, slice_of(pem.p, pem.n));
+    assert_int_equal(key_from_pem(buf_slice(&text), &k, NULL).code, before < 64 ? RC_OK : RC_NOTFOUND);
+  }
+}
+
 /* ---- public keys that must be refused ---- */
 
 typedef struct number {
@@ -373,6 +393,8 @@ static void rsa_sizes(void **state)
   assert_int_equal(e.limit, 2048);
   assert_int_equal(BN_rand(n, 8193, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ODD), 1);
   refused(check_rsa(n, F4, &e), &e, RC_INVALID, "rsa_modulus_large");
+  assert_int_equal(BN_set_word(n, 3) && BN_lshift(n, n, 8190) && BN_add_word(n, 3), 1); /* 8192 bits, with the factor 3 */
+  refused(check_rsa(n, F4, &e), &e, RC_INVALID, "rsa_small_factor");
   BN_zero(n);
   refused(check_rsa(n, F4, &e), &e, RC_INVALID, "rsa_modulus_small");
   BN_free(n);
@@ -562,6 +584,25 @@ static void once_keys_do_not_mix(void **state)
   }
 }
 
+static void *verify_in_thread(void *ret_right)
+{
+  for (size_t i = 0; i < 2; i++) {
+    key_parts_t parts = key_parts(made[i]);
+    *(bool *)ret_right = *(bool *)ret_right && rc_ok(key_check(&parts, NULL));
+  }
+  return NULL;
+}
+
+/* What a thread keeps for verifying goes with it; the sanitizer sees what does not. */
+static void threads_clean_up(void **state)
+{
+  pthread_t t;
+  bool right = true;
+  assert_int_equal(pthread_create(&t, NULL, verify_in_thread, &right), 0);
+  assert_int_equal(pthread_join(t, NULL), 0);
+  assert_true(right);
+}
+
 static void ed25519_points(void **state)
 {
   static const char *const bad[] = {
@@ -603,6 +644,8 @@ static void bits_of_other_sizes(void **state)
   n[0] = 0;
   n[1] = 0x40;
   assert_int_equal(key_bits(&p), 2551);
+  assert_int_equal(key_number_bits(S("\0\0")), 0);
+  assert_int_equal(key_number_bits(S("")), 0);
 }
 
 /* Failing each allocation in turn: an error, no leak (the sanitizer sees), output untouched. */
@@ -641,6 +684,7 @@ int main(void)
     cmocka_unit_test(trailing_bytes_are_refused),
     cmocka_unit_test(encrypted_pem_is_named),
     cmocka_unit_test(pem_blocks_before_the_key),
+    cmocka_unit_test(pem_blocks_are_counted),
     cmocka_unit_test(rsa_sizes),
     cmocka_unit_test(rsa_exponents),
     cmocka_unit_test(rsa_small_factors),
@@ -648,6 +692,7 @@ int main(void)
     cmocka_unit_test(rsa_sound_moduli),
     cmocka_unit_test(ec_points),
     cmocka_unit_test(once_keys_do_not_mix),
+    cmocka_unit_test(threads_clean_up),
     cmocka_unit_test(ed25519_points),
     cmocka_unit_test(bits_of_other_sizes),
     cmocka_unit_test(out_of_memory),

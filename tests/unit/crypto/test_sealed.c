@@ -73,20 +73,22 @@ static void every_part_counts(void **state)
   assert_true(rc_is(sealed_open(S("pw"), S("a"), slice_of(b.p, 50), &s, NULL), RC_SYNTAX));
   assert_true(rc_ok(sealed_open(S("pw"), S("a"), buf_slice(&b), &s, NULL)));
   assert_secret(&s, S("k"));
-  uint8_t big[300] = {0};
-  assert_true(rc_is(sealed_seal(S("pw"), slice_of(big, sizeof big), S("k"), &rng, &b, NULL), RC_FULL));
+  uint8_t big[257] = {0};
+  assert_true(rc_is(sealed_seal(S("pw"), slice_of(big, 257), S("k"), &rng, &b, NULL), RC_FULL));
+  assert_true(rc_ok(sealed_seal(S("pw"), slice_of(big, 256), S("k"), &rng, &b, NULL)));
   buf_fini(&b);
 }
 
-/* Files of earlier versions must open for ever: one put together here, by the library alone, from the layout. */
-static void layout_is_kept(void **state)
+/* A file put together by the library alone, from the layout: "plain" for "name" under "pw", its key at these costs. */
+static slice_t library_file(uint8_t file[8 + 3 + 16 + 12 + 5 + 16], uint8_t log2_n, uint8_t r, uint8_t p)
 {
-  uint8_t file[8 + 3 + 16 + 12 + 5 + 16] = "CCSEAL1\n\x0f\x08\x01", key[32];
-  uint8_t *salt = file + 11, *nonce = salt + 16, *text = nonce + 12;
+  uint8_t key[32], *salt = file + 11, *nonce = salt + 16, *text = nonce + 12;
   int n = 0;
+  memcpy(file, "CCSEAL1\n", 8);
+  memcpy(file + 8, (const uint8_t[]){log2_n, r, p}, 3);
   memset(salt, 0x11, 16);
   memset(nonce, 0x22, 12);
-  assert_int_equal(EVP_PBE_scrypt("pw", 2, salt, 16, 1 << 15, 8, 1, 64 << 20, key, sizeof key), 1);
+  assert_int_equal(EVP_PBE_scrypt("pw", 2, salt, 16, UINT64_C(1) << log2_n, r, p, 512 << 20, key, sizeof key), 1);
   EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
   assert_int_equal(EVP_EncryptInit_ex(c, EVP_aes_256_gcm(), NULL, key, nonce), 1);
   assert_int_equal(EVP_EncryptUpdate(c, NULL, &n, file, 8 + 3 + 16 + 12), 1);
@@ -95,9 +97,27 @@ static void layout_is_kept(void **state)
   assert_int_equal(EVP_EncryptFinal_ex(c, text + 5, &n), 1);
   assert_int_equal(EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, 16, text + 5), 1);
   EVP_CIPHER_CTX_free(c);
-  secret_t s = {0};
-  assert_true(rc_ok(sealed_open(S("pw"), S("name"), slice_of(file, sizeof file), &s, NULL)));
-  assert_secret(&s, S("plain"));
+  return slice_of(file, 8 + 3 + 16 + 12 + 5 + 16);
+}
+
+/* Files of earlier versions must open for ever; what costs too much to try does not. */
+static void layout_and_costs_are_kept(void **state)
+{
+  static const struct {
+    uint8_t log2_n, r, p;
+    bool opens;
+  } v[] = {
+    {15, 8, 1, true},   {1, 64, 16, true}, {18, 2, 1, true}, /* 64 MiB */
+    {1, 65, 1, false},  {1, 1, 17, false}, {19, 2, 1, false}, {16, 9, 1, false},
+  };
+  for (size_t i = 0; i < COUNT_OF(v); i++) {
+    uint8_t file[8 + 3 + 16 + 12 + 5 + 16];
+    secret_t s = {0};
+    slice_t sealed = library_file(file, v[i].log2_n, v[i].r, v[i].p);
+    rc_t r = sealed_open(S("pw"), S("name"), sealed, &s, NULL);
+    if (r.code != (v[i].opens ? RC_OK : RC_CRYPTO)) fail_msg("costs %zu: %d", i, r.code);
+    if (v[i].opens) assert_secret(&s, S("plain"));
+  }
 }
 
 int main(void)
@@ -106,7 +126,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(round_trip),
     cmocka_unit_test(every_part_counts),
-    cmocka_unit_test(layout_is_kept),
+    cmocka_unit_test(layout_and_costs_are_kept),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

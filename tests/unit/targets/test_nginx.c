@@ -7,28 +7,13 @@
 #include "targets/endpoint.h"
 #include "targets/pair.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
+#include "../arena.h"
+
 #include <stdio.h>
 
-#include <cmocka.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
-
-static arena_t *arena;
-
-static int fresh(void **state)
-{
-  arena = arena_new(4 << 20);
-  return arena ? 0 : -1;
-}
-
-static int gone(void **state)
-{
-  arena_free(arena);
-  return 0;
-}
 
 #define BASE "\"cert_path\":\"/x/c.pem\",\"reload_command\":\"nginx -s reload\",\"validate_command\":\"nginx -t\""
 
@@ -220,10 +205,10 @@ static void test_what_is_no_pair(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test_setup_teardown(test_configurations, fresh, gone),
-    cmocka_unit_test_setup_teardown(test_endpoint_defaults, fresh, gone),
-    cmocka_unit_test_setup_teardown(test_certificates, fresh, gone),
-    cmocka_unit_test_setup_teardown(test_what_is_no_pair, fresh, gone),
+    T(test_configurations),
+    T(test_endpoint_defaults),
+    T(test_certificates),
+    T(test_what_is_no_pair),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

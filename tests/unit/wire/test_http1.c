@@ -47,7 +47,8 @@ static int parse_slowly(slice_t in)
 static void test_request(void **state)
 {
   const char *text = "POST /api/v1/agents?a=1&b=?2 HTTP/1.1\r\nHost: example.test:8443\r\nContent-Length: 12\r\n"
-                     "X-Blank: \t a b \t\r\nEXPECT: 100-Continue\r\nX-Empty:\r\nconnection: foo, Close\r\n\r\nbody";
+                     "X-Blank: \t a b \t\r\nEXPECT: 100-Continue\r\nX-Empty:\r\nX-Blanks: \t\r\n"
+                     "connection: foo, Close\r\n\r\nbody";
   assert_int_equal(parse(text), RC_OK);
   assert_int_equal(head.method, HTTP1_POST);
   assert_int_equal(head.version, 11);
@@ -58,6 +59,7 @@ static void test_request(void **state)
   ASSERT_SLICE(head.host, "example.test:8443");
   ASSERT_SLICE(http1_header(&head, "x-blank"), "a b");
   ASSERT_SLICE(http1_header(&head, "X-EMPTY"), "");
+  ASSERT_SLICE(http1_header(&head, "X-Blanks"), "");
   assert_null(http1_header(&head, "x-none").p);
   assert_int_equal(head.content_length, 12);
   assert_true(head.expect_continue);
@@ -75,6 +77,7 @@ static const struct {
   {"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
   {"\rGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
   {"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+  {"\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
   {"GET / HTTP/1.0\r\n\r\n", 0},
   {"GET / HTTP/1.1\r\n\r\n", 400},
   {"GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
@@ -108,7 +111,16 @@ static const struct {
   {"GET / HTTP/1.1\r\nHost: u@a\r\n\r\n", 400},
   {"GET / HTTP/1.1\r\nHost: a:port\r\n\r\n", 400},
   {"GET / HTTP/1.1\r\nHost: a:123456\r\n\r\n", 400},
+  {"GET / HTTP/1.1\r\nHost: a:65535\r\n\r\n", 0},
+  {"GET / HTTP/1.1\r\nHost: a:\r\n\r\n", 0},
+  {"GET / HTTP/1.1\r\nHost: :80\r\n\r\n", 400},
   {"GET / HTTP/1.1\r\nHost: [::1]:443\r\n\r\n", 0},
+  {"GET / HTTP/1.1\r\nHost: [::]\r\n\r\n", 0},
+  {"GET / HTTP/1.1\r\nHost: [::ffff:192.0.2.1]\r\n\r\n", 0},
+  {"GET / HTTP/1.1\r\nHost: [:]\r\n\r\n", 400},
+  {"GET / HTTP/1.1\r\nHost: [::g]\r\n\r\n", 400},
+  {"GET / HTTP/1.1\r\nHost: [::1]443\r\n\r\n", 400},
+  {"GET / HTTP/1.1\r\nHost: [::1]:4a\r\n\r\n", 400},
   {"GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", 400},
   {"GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", 400},
   {"GET / HTTP/1.1\r\nHost: a\r\nX: \x80\xff\r\n\r\n", 0},
@@ -145,6 +157,46 @@ static void test_cases(void **state)
         fail_msg("case %zu %s: %d, not %d: %s", i, slow ? "slowly" : "at once", got, cases[i].want, cases[i].text);
     }
   }
+}
+
+/* Refusals that share a status are told apart by their reason. */
+static void test_reasons(void **state)
+{
+  static const char *const rows[][2] = {
+    {"GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n", "http_fold"},
+    {"GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n\t2\r\n\r\n", "http_fold"},
+    {"GET / HTTP/1.1\r\nHost: a\r\nX: 1\n\r\n\r\n", "http_bare_lf"},
+    {"GET / HTTP/1.1\r\nHost: a\r\nX: 1\x01\r\n\r\n", "http_field_value"},
+    {"GET / HTTP/1.1\r\nHost: a\r\nX: 1\rY\r\n\r\n", "http_bare_cr"},
+    {"GET\r\nHost: a\r\n\r\n", "http_method"},
+    {" / HTTP/1.1\r\nHost: a\r\n\r\n", "http_method"},
+    {"GET  HTTP/1.1\r\nHost: a\r\n\r\n", "http_target"},
+    {"GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n", "http_target"},
+    {"GET http:// HTTP/1.1\r\nHost: a\r\n\r\n", "http_target"},
+  };
+  for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    (void)parse(rows[i][0]);
+    if (!err.reason || strcmp(err.reason, rows[i][1]) != 0)
+      fail_msg("row %zu: %s, not %s", i, err.reason ? err.reason : "accepted", rows[i][1]);
+  }
+  err = (err_t){.reason = "of another parser"};
+  assert_int_equal(http1_status(&err), 400);
+  assert_int_equal(http1_status(NULL), 400);
+}
+
+static void test_methods(void **state)
+{
+  static const char *const names[] = {"", "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", ""};
+  for (size_t i = 0; i < COUNT_OF(names); i++) {
+    char text[64];
+    assert_string_equal(http1_method_name((http1_method_t)i), names[i]);
+    snprintf(text, sizeof text, "%s / HTTP/1.1\r\nHost: a\r\n\r\n", names[i]);
+    assert_int_equal(parse(text), names[i][0] ? RC_OK : RC_SYNTAX);
+    if (names[i][0]) assert_int_equal(head.method, i);
+  }
+  assert_string_equal(http1_reason(100), "Continue");
+  assert_string_equal(http1_reason(505), "HTTP Version Not Supported");
+  assert_string_equal(http1_reason(299), "");
 }
 
 static void test_forms(void **state)
@@ -192,12 +244,29 @@ static void test_limits(void **state)
   for (int slow = 0; slow < 2; slow++) {
     assert_int_equal(limit_case(LIM_HTTP_TARGET, 1, 0, slow), 0);
     assert_int_equal(limit_case(LIM_HTTP_TARGET + 1, 1, 0, slow), 414);
+    assert_int_equal(err.limit, LIM_HTTP_TARGET);
     assert_int_equal(limit_case(3 * LIM_HTTP_TARGET, 1, 0, slow), 414);
     assert_int_equal(limit_case(1, LIM_HTTP_HEADERS, 1, slow), 0);
     assert_int_equal(limit_case(1, LIM_HTTP_HEADERS + 1, 1, slow), 431);
-    assert_int_equal(limit_case(1, 2, LIM_HTTP_HEAD - 60, slow), 0);
-    assert_int_equal(limit_case(1, 2, LIM_HTTP_HEAD, slow), 431);
+    assert_int_equal(err.limit, LIM_HTTP_HEADERS);
+    assert_int_equal(limit_case(1, 2, LIM_HTTP_HEAD - 32, slow), 0);
+    assert_int_equal(head.size, LIM_HTTP_HEAD);
+    assert_int_equal(limit_case(1, 2, LIM_HTTP_HEAD - 31, slow), 431);
+    assert_int_equal(err.limit, LIM_HTTP_HEAD);
   }
+}
+
+/* A line that cannot end any more within its limit is refused before it ends. */
+static void test_limit_of_an_unfinished_line(void **state)
+{
+  char line[LIM_HTTP_TARGET + 65];
+  memset(line, 'a', sizeof line);
+  for (size_t n = sizeof line - 1; n <= sizeof line; n++) {
+    size_t scan = 0;
+    err = (err_t){0};
+    assert_int_equal(http1_request(slice_of(line, n), &scan, &head, &err).code, n < sizeof line ? RC_AGAIN : RC_FULL);
+  }
+  assert_int_equal(http1_status(&err), 414);
 }
 
 static int response(const char *text, http1_method_t m)
@@ -220,6 +289,10 @@ static void test_response(void **state)
   assert_int_equal(head.content_length, 0);
   assert_int_equal(response("HTTP/1.1 204\r\n\r\n", HTTP1_GET), RC_OK);
   assert_int_equal(head.content_length, 0);
+  assert_int_equal(response("HTTP/1.1 100 Continue\r\n\r\n", HTTP1_GET), RC_OK);
+  assert_int_equal(head.content_length, 0);
+  assert_int_equal(response("HTTP/1.1 599 X\r\nContent-Length: 1\r\n\r\n", HTTP1_GET), RC_OK);
+  assert_int_equal(head.content_length, 1);
   assert_int_equal(response("HTTP/1.1 200 OK\r\n\r\n", HTTP1_GET), RC_OK);
   assert_true(head.until_close);
   assert_false(head.keep_alive);
@@ -229,6 +302,7 @@ static void test_response(void **state)
     "HTTP/1.1 20 OK\r\n\r\n",  "HTTP/1.1 2000 OK\r\n\r\n", "HTTP/1.1  200 OK\r\n\r\n", "http/1.1 200 OK\r\n\r\n",
     "HTTP/1.1 600 X\r\n\r\n",  "HTTP/2 200 OK\r\n\r\n",    "HTTP/1.1 200 OK\n\n",      "HTTP/1.1 200 O\x01K\r\n\r\n",
     "\r\nHTTP/1.1 200 OK\r\n\r\n",
+    "HTTP/1.1 099 X\r\n\r\n",  "HTTP/1.1 200 OK\rX\r\n\r\n",
     "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n",
     "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
     "HTTP/1.1 200 OK\r\nA : 5\r\n\r\n",
@@ -283,6 +357,7 @@ static void test_chunks(void **state)
     {"fffffffffffffff\r\nab", RC_FULL, ""},
     {"0\r\nT : v\r\n\r\n", RC_SYNTAX, ""},
     {"0\r\n T: v\r\n\r\n", RC_SYNTAX, ""},
+    {"0\r\n\tT: v\r\n\r\n", RC_SYNTAX, ""},
     {"0\r\nT: v\n\r\n", RC_SYNTAX, ""},
     {"0\r\nT: v\rx\r\n\r\n", RC_SYNTAX, ""},
     {"0\r\n\n", RC_SYNTAX, ""},
@@ -311,12 +386,31 @@ static void test_chunk_limits(void **state)
   assert_int_equal(chunks("3\r\nhel\r\n3\r\nlox\r\n0\r\n\r\n", 100, 5, &body, &rest), RC_FULL);
   assert_int_equal(http1_status(&err), 413);
   buf_fini(&body);
+  static const struct {
+    const char *text;
+    int want;
+  } sizes[] = {{"6", RC_AGAIN}, {"5\r\n", RC_AGAIN}, {"6\r\n", RC_FULL}}; /* a size may have more digits; then it decides */
+  for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+    assert_int_equal(chunks(sizes[i].text, 100, 5, &body, &rest), sizes[i].want);
+    buf_fini(&body);
+  }
   buf_t text = buf_heap(1 << 16);
   for (int i = 0; i < 500; i++) buf_puts(&text, "1;aaaaaaaaaa\r\nx\r\n");
   buf_byte(&text, 0);
   assert_int_equal(chunks((const char *)text.p, 1000, 1000, &body, &rest), RC_FULL);
   assert_string_equal(err.reason, "http_chunk_extra");
+  assert_int_equal(err.limit, LIM_HTTP_CHUNK_EXTRA);
   buf_fini(&body);
+  static const char *const begun[] = {"0;", "0\r\nT:"}; /* an extension; a trailer of which two bytes are there */
+  for (size_t k = 0; k < COUNT_OF(begun); k++)
+    for (size_t over = 0; over <= 1; over++) {
+      buf_reset(&text);
+      buf_puts(&text, begun[k]);
+      for (size_t i = 2 * k; i < LIM_HTTP_CHUNK_EXTRA + over; i++) buf_byte(&text, 'a');
+      buf_byte(&text, 0);
+      assert_int_equal(chunks((const char *)text.p, 1000, 10, &body, &rest), over ? RC_FULL : RC_AGAIN);
+      buf_fini(&body);
+    }
   buf_fini(&text);
 }
 
@@ -395,8 +489,8 @@ static void test_shared_data(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_request), cmocka_unit_test(test_cases),  cmocka_unit_test(test_forms),
-    cmocka_unit_test(test_limits),  cmocka_unit_test(test_response), cmocka_unit_test(test_chunks),
+    cmocka_unit_test(test_request), cmocka_unit_test(test_cases),  cmocka_unit_test(test_reasons), cmocka_unit_test(test_methods),
+    cmocka_unit_test(test_forms), cmocka_unit_test(test_limits), cmocka_unit_test(test_limit_of_an_unfinished_line),  cmocka_unit_test(test_response), cmocka_unit_test(test_chunks),
     cmocka_unit_test(test_chunk_limits), cmocka_unit_test(test_shared_data),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

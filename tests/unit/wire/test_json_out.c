@@ -63,6 +63,7 @@ static void test_escapes(void **state)
     {"<script>&", "\"\\u003cscript\\u003e\\u0026\""},
     {"\n\r\t\b\f\x01\x1f\x7f", "\"\\n\\r\\t\\u0008\\u000c\\u0001\\u001f\x7f\""},
     {"h\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", "\"h\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80\""},
+    {"\xe0\xa0\x80 \xf0\x90\x80\x80", "\"\xe0\xa0\x80 \xf0\x90\x80\x80\""},
     {"x\xffy", "\"x\xef\xbf\xbdy\""},
     {"\xc3", "\"\xef\xbf\xbd\""},
     {"\xe2\x82", "\"\xef\xbf\xbd\xef\xbf\xbd\""},
@@ -109,7 +110,7 @@ typedef struct row {
   int64_t size;
   bool on;
   us_t at;
-  texts_t sans;
+  texts_t sans, tags;
 } row_t;
 
 static const field_t fields[] = {
@@ -124,6 +125,7 @@ static const field_t fields[] = {
   FIELD(row_t, on, FT_BOOL, FF_OMITEMPTY, ),
   FIELD(row_t, at, FT_TIME, FF_OMITEMPTY, ),
   FIELD(row_t, sans, FT_TEXTS, FF_VIRTUAL, ),
+  FIELD(row_t, tags, FT_TEXTS, FF_OMITEMPTY, ),
 };
 
 static const resource_t res = {.name = "thing", .fields = fields, .nfields = COUNT_OF(fields)};
@@ -137,12 +139,12 @@ static void test_rows(void **state)
   assert_string_equal(text_of(&b), "{\"id\":\"\",\"name\":\"\",\"config\":null,\"sans\":[]}");
 
   slice_t sans[] = {S("a"), S("b<")};
-  row_t full = {S("1"), S("n"), S(""), S("{\"k\":1}"), S("s"), S("h"), S("o"), S("[1]"), 4, true, {0}, {sans, 2}};
+  row_t full = {S("1"), S("n"), S(""), S("{\"k\":1}"), S("s"), S("h"), S("o"), S("[1]"), 4, true, {0}, {sans, 2}, {sans, 1}};
   buf_reset(&b);
   j = jw_on(&b);
   json_row_write(&j, &res, &full, NULL);
   assert_string_equal(text_of(&b), "{\"id\":\"1\",\"name\":\"n\",\"config\":{\"k\":1},\"note\":\"o\",\"data\":[1],\"size\":4,"
-                                   "\"on\":true,\"at\":\"1970-01-01T00:00:00Z\",\"sans\":[\"a\",\"b\\u003c\"]}");
+                                   "\"on\":true,\"at\":\"1970-01-01T00:00:00Z\",\"sans\":[\"a\",\"b\\u003c\"],\"tags\":[\"a\"]}");
 
   /* sparse: only what was asked for, by name; never what is secret or hidden */
   uint64_t only = 1u << 1 | 1u << 3 | 1u << 4 | 1u << 10 | 1u << 0 | 1u << 2;
@@ -150,6 +152,11 @@ static void test_rows(void **state)
   j = jw_on(&b);
   json_row_write(&j, &res, &full, &only);
   assert_string_equal(text_of(&b), "{\"config\":{\"k\":1},\"id\":\"1\",\"name\":\"n\",\"sans\":[\"a\",\"b\\u003c\"]}");
+  only = UINT64_MAX; /* more than there are */
+  buf_reset(&b);
+  j = jw_on(&b);
+  json_row_write(&j, &res, &empty, &only);
+  assert_string_equal(text_of(&b), "{\"config\":null,\"id\":\"\",\"name\":\"\",\"sans\":[]}");
 
   buf_reset(&b);
   j = jw_on(&b);

@@ -43,7 +43,19 @@ static void test_files(void **state)
     {"-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE", 0, "pem_no_end@1!"},
     {CERT("QU?D") CERT(ABC), 1, "pem_base64@1!"},
     {CERT("") CERT(ABC), 1, "pem_base64@1!"},
+    {"abc" CERT(ABC), 1, "pem_joined@1"},
     {CERT("Proc-Type: 4\n\nQUJD"), 1, ""},
+    {CERT("Proc-Type: 4\r\n\r\nQUJD"), 1, ""},
+    {CERT("Proc-Type: 4\r\rQUJD"), 1, ""},
+    {CERT("Proc-Type: 4\nDEK-Info: 5\r\n\nQUJD"), 1, ""},
+    {CERT("Proc-Type: 4\nQUJD\n"), 0, "pem_base64@1!"},
+    {CERT("Proc-Type: 4\r\nQUJD\r\n"), 0, "pem_base64@1!"},
+    {"\r\n\r\n" CERT("!"), 0, "pem_base64@3!"},
+    {"\r\r" CERT("!"), 0, "pem_base64@3!"},
+    {"\xff \n" CERT(ABC), 1, ""},
+    {"\xfe \n" CERT(ABC), 1, ""},
+    {" \xff\n" CERT(ABC), 1, ""},
+    {" \xfe\n" CERT(ABC), 1, ""},
     {"\r\r\n\n" CERT("!"), 0, "pem_base64@4!"},
     {"-----BEGIN EC PRIVATE KEY-----\nnot read\n-----END EC PRIVATE KEY-----\n" CERT(ABC), 1, ""},
   };
@@ -89,6 +101,8 @@ static void test_utf16(void **state)
     assert_int_equal(f.n, 0);
     assert_int_equal(f.nproblems, 1);
     assert_string_equal(f.problems[0].reason, "pem_utf16");
+    assert_true(rc_ok(pem_parse(a, slice_of(wide, 4), &f, NULL)) && f.nproblems == 1);
+    assert_true(rc_ok(pem_parse(a, slice_of(wide, 3), &f, NULL)) && f.nproblems == 0);
   }
 }
 
@@ -107,6 +121,10 @@ static void test_limits(void **state)
   (void)buf_grow(&b, LIM_PEM_FILE);
   assert_true(rc_is(pem_parse(a, buf_slice(&b), &f, &e), RC_FULL));
   assert_string_equal(e.reason, "pem_size");
+  buf_reset(&b);
+  (void)buf_grow(&b, LIM_PEM_FILE);
+  memset(b.p, ' ', b.n);
+  assert_true(rc_ok(pem_parse(a, buf_slice(&b), &f, &e)));
   arena_t *small = arena_new(16);
   assert_true(rc_is(pem_parse(small, S(CERT(ABC)), &f, &e), RC_NOMEM));
   arena_free(small);
@@ -147,7 +165,7 @@ static void test_emitted(void **state)
     slice_t back;
     pem_emit(&b, "CERTIFICATE", slice_of(der, n));
     slice_t rest = buf_slice(&b), line;
-    while (slice_split(&rest, '\n', &line)) assert_true(line.n <= 64);
+    while (slice_split(&rest, '\n', &line)) assert_true(line.n <= 64 && (line.n > 0 || !rest.p));
     assert_true(pem_is(buf_slice(&b)));
     assert_true(rc_ok(pem_one(a, buf_slice(&b), PEM_CERT, &back, NULL)));
     assert_true(slice_eq(back, slice_of(der, n)));

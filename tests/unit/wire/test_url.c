@@ -1,27 +1,7 @@
 /* URLs: path segments, queries, encoding, base URLs. */
 #include "base/check.h"
 #include "wire/url.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-static arena_t *arena;
-
-static int setup(void **state)
-{
-  arena = arena_new(1 << 20);
-  return arena ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-  arena_free(arena);
-  return 0;
-}
+#include "../arena.h"
 
 static void test_decode(void **state)
 {
@@ -148,7 +128,8 @@ static void test_base(void **state)
   for (size_t i = 0; i < COUNT_OF(bad); i++) {
     url_base_t u;
     err_t e = {0};
-    assert_int_equal(url_base_parse(slice_str(bad[i][0]), &u, &e).code, RC_INVALID);
+    slice_t copy = arena_dup(arena, slice_str(bad[i][0])); /* so that a look behind the end is seen */
+    assert_int_equal(url_base_parse(copy, &u, &e).code, RC_INVALID);
     if (strcmp(e.reason, bad[i][1]) != 0) fail_msg("%s: %s, expected %s", bad[i][0], e.reason, bad[i][1]);
   }
 }
@@ -156,7 +137,6 @@ static void test_base(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     T(test_decode), T(test_query), T(test_encode), T(test_base),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

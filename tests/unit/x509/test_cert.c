@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "x509/cert.h"
+#include "x509/ext.h"
 #include "finding.h"
 
 #include <jansson.h>
@@ -102,6 +103,10 @@ static void test_good(void **state)
   assert_false(c.has_san || c.is_ca || c.has_key_usage || c.must_staple);
   assert_true(rc_ok(cert_key_algorithm(a, &c, &text)) && slice_is(text, "Ed25519"));
   assert_int_equal(c.spki.size, 256);
+  s.spki = S("\x30\x0a\x30\x04\x06\x02\x2a\x03\x03\x02\x00" "k");
+  cert_t other;
+  assert_string_equal(parse(a, &s, &other), "");
+  assert_true(rc_ok(cert_key_algorithm(a, &other, &text)) && slice_is(text, "1.2.3"));
   cert_t tbs;
   assert_true(rc_ok(cert_parse_tbs(a, c.tbs, &tbs, NULL)));
   assert_true(slice_eq(tbs.tbs, c.tbs) && slice_eq(tbs.serial, c.serial));
@@ -172,10 +177,13 @@ static const struct {
   {"spki", LIT("\x30\x2c\x30\x07\x06\x03\x2b\x65\x70\x05\x00\x03\x21\x00" "0123456789abcdef0123456789abcdef"), 0, "cert_spki", NULL},
   {"spki", LIT("\x30\x18\x30\x0b\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x03\x09\x00\x30\x06\x02\x01\x03\x02\x01\x03"), 0, "e_spki_rsa_encryption_parameter_not_null", NULL},
   {"spki", LIT("\x30\x1a\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x09\x00\x30\x06\x02\x01\x03\x02\x01\x83"), 0, "e_rsa_exp_negative", NULL},
+  {"spki", LIT("\x30\x17\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x06\x00\x30\x03\x02\x01\x03"), 0, "e_rsa_no_public_key", NULL},
+  {"spki", LIT("\x30\x1a\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x09\x00\x30\x06\x02\x01\x83\x02\x01\x03"), 0, "e_rsa_no_public_key", NULL},
   {"spki", LIT("\x30\x14\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x03\x00\x30\x00"), 0, "e_rsa_no_public_key", NULL},
   {"exts", LIT("\x30\x00"), OID_SUBJECT_ALT_NAME, "e_ext_san_no_entries", NULL},
   {"exts", LIT("\x30\x02\x82\x00"), OID_SUBJECT_ALT_NAME, "e_ext_san_empty_name", NULL},
   {"exts", LIT("\x30\x05\x82\x03" "a\xff" "b"), OID_SUBJECT_ALT_NAME, "e_ext_san_dns_not_ia5_string", NULL},
+  {"exts", LIT("\x30\x05\x82\x03" "a\x80" "b"), OID_SUBJECT_ALT_NAME, "e_ext_san_dns_not_ia5_string", NULL},
   {"exts", LIT("\x30\x05\x82\x03" "a\0b"), OID_SUBJECT_ALT_NAME, "e_san_dns_name_includes_null_char", NULL},
   {"exts", LIT("\x30\x05\x86\x03" "a\xff" "b"), OID_SUBJECT_ALT_NAME, "e_ext_san_uri_not_ia5", NULL},
   {"exts", LIT("\x30\x05\x81\x03" "a\xff" "b"), OID_SUBJECT_ALT_NAME, "e_ext_san_rfc822_format_invalid", NULL},
@@ -258,6 +266,8 @@ static void test_refused(void **state)
   slice_t huge = {arena_alloc(a, LIM_CERT_DER + 1), LIM_CERT_DER + 1};
   assert_true(rc_is(cert_parse(a, huge, &c, &e), RC_FULL));
   assert_string_equal(e.reason, "cert_size");
+  huge.n--;
+  assert_true(rc_is(cert_parse(a, huge, &c, &e), RC_SYNTAX)); /* short enough to be looked at */
   buf_t many = buf_on(a, 8192);
   size_t outer = der_open(&many, DER_CTX_CONS(3)), list = der_open(&many, DER_SEQUENCE);
   for (uint8_t i = 0; i <= LIM_CERT_EXTENSIONS; i++) {
@@ -282,6 +292,61 @@ static void test_refused(void **state)
   assert_int_equal(e.offset, 36);
 }
 
+static const char *names_of_body(arena_t *a, slice_t body, names_t *ret)
+{
+  static err_t e;
+  e = (err_t){0};
+  return rc_ok(ext_names(a, arena_dup(a, body), ret, &e)) ? "" : e.reason;
+}
+
+/* EDIPartyName, whose parts are DirectoryStrings, and kinds that there are not. */
+static void test_general_names(void **state)
+{
+  static const struct {
+    slice_t body;
+    const char *why;
+  } rows[] = {
+    {LIT("\x30\x07\xa5\x05\xa1\x03\x0c\x01" "p"), ""},
+    {LIT("\x30\x0c\xa5\x0a\xa0\x03\x13\x01" "a\xa1\x03\x14\x01" "p"), ""},
+    {LIT("\x30\x0d\xa5\x0b\xa0\x03\x13\x01" "a\xa1\x04\x1e\x02\0p"), ""},
+    {LIT("\x30\x0a\xa5\x08\xa1\x06\x1c\x04\0\0\0p"), ""},
+    {LIT("\x30\x06\xa5\x04\xa1\x02\x0c\x00"), "ext_general_name"},
+    {LIT("\x30\x07\xa5\x05\xa1\x03\x0c\x01\xff"), "ext_general_name"},
+    {LIT("\x30\x07\xa5\x05\xa1\x03\x1e\x01" "p"), "ext_general_name"},
+    {LIT("\x30\x09\xa5\x07\xa1\x05\x1c\x03\0\0p"), "ext_general_name"},
+    {LIT("\x30\x07\xa5\x05\xa1\x03\x16\x01" "p"), "ext_general_name"},
+    {LIT("\x30\x07\xa5\x05\xa0\x03\x0c\x01" "a"), "der_missing"},
+    {LIT("\x30\x02\x88\x00"), "der_oid"},
+    {LIT("\x30\x02\x89\x00"), "ext_general_name"},
+    {LIT("\x30\x02\xa2\x00"), "ext_general_name"},
+    {LIT("\x30\x02\x42\x00"), "ext_general_name"},
+  };
+  ARENA_SCOPED arena_t *a = arena_new(1 << 20);
+  for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    names_t names;
+    const char *why = names_of_body(a, rows[i].body, &names);
+    if (strcmp(why, rows[i].why) != 0) fail_msg("row %zu: %s, not %s", i, why, rows[i].why);
+    if (!why[0]) assert_int_equal(names.v[0].kind, NAME_EDI);
+  }
+  for (size_t n = LIM_CERT_SANS; n <= LIM_CERT_SANS + 1; n++) {
+    buf_t b = buf_on(a, 32 * 1024);
+    names_t names;
+    size_t seq = der_open(&b, DER_SEQUENCE);
+    for (size_t i = 0; i < n; i++) der_put(&b, DER_CTX(NAME_DNS), S("a"));
+    der_close(&b, seq);
+    assert_string_equal(names_of_body(a, buf_slice(&b), &names), n > LIM_CERT_SANS ? "ext_names_count" : "");
+    arena_reset(a);
+  }
+}
+
+/* Bits behind the last octet of keyUsage are none, whatever lies there. */
+static void test_key_usage_ends(void **state)
+{
+  uint32_t bits = 0;
+  assert_true(rc_ok(ext_key_usage(slice_of("\x03\x02\x07\x80\xff", 4), &bits, NULL)));
+  assert_int_equal(bits, KU_DIGITAL_SIGNATURE);
+}
+
 static void test_serial_text(void **state)
 {
   static const struct {
@@ -297,6 +362,11 @@ static void test_serial_text(void **state)
     slice_t text;
     assert_true(rc_ok(cert_serial_text(a, rows[i].serial, &text)));
     if (!slice_is(text, rows[i].text)) fail_msg("%s: %.*s", rows[i].text, SLICE_ARG(text));
+  }
+  for (size_t budget = 0; budget < 32; budget += 16) {
+    ARENA_SCOPED arena_t *small = arena_new(budget);
+    slice_t text;
+    assert_true(rc_is(cert_serial_text(small, S("\x7f"), &text), RC_NOMEM));
   }
 }
 
@@ -347,6 +417,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_good),        cmocka_unit_test(test_extensions_read), cmocka_unit_test(test_findings), cmocka_unit_test(test_refused),
+    cmocka_unit_test(test_general_names), cmocka_unit_test(test_key_usage_ends),
     cmocka_unit_test(test_serial_text), cmocka_unit_test(test_rule_names),      cmocka_unit_test(test_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -161,6 +161,8 @@ static void test_frame(void **state)
   slice_t huge = {arena_alloc(a, LIM_CSR_DER), LIM_CSR_DER};
   s.behind = huge;
   assert_string_equal(parse(a, &s, &c), "csr_size");
+  err_t e = {0};
+  assert_true(rc_is(csr_parse(a, huge, &c, &e), RC_SYNTAX)); /* short enough to be looked at */
   for (size_t budget = 16; budget < 400; budget += 16) { /* whatever is not enough is said so */
     ARENA_SCOPED arena_t *small = arena_new(budget);
     BUF_SCOPED buf_t b = buf_heap(4096);
@@ -188,6 +190,8 @@ static void test_keys(void **state)
     SPKI("\x30\x18\x30\x0b\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x03\x09\x00\x30\x06\x02\x01\x03\x02\x01\x03", "spki_parameters"),
     SPKI("\x30\x1a\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x09\x00\x30\x06\x02\x01\x83\x02\x01\x03", "spki_key"),
     SPKI("\x30\x1a\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x09\x00\x30\x06\x02\x01\x03\x02\x01\x03", ""),
+    SPKI("\x30\x4e\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x21\x03\x3a\x00\x04" X32 "0123456789abcdef01234567", "spki_algorithm"), /* P-224 */
+    SPKI("\x30\x1a\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x09\x00\x30\x06\x02\x01\x00\x02\x01\x03", ""), /* its size is for key_check */
     SPKI("\x30\x00", "der_missing"),
   };
   ARENA_SCOPED arena_t *a = arena_new(1 << 20);
@@ -280,6 +284,10 @@ static void test_attributes(void **state)
     ATTRS("\xa0\x14\x30\x12" CHALLENGE("\x31\x05\x0c\x03" "abc"), ""),
     ATTRS("\xa0\x0f\x30\x0d" CHALLENGE("\x31\x00"), "csr_attribute"),
     ATTRS("\xa0\x12\x30\x10" CHALLENGE("\x31\x03\x02\x01\x01"), "csr_attribute"),
+    ATTRS("\xa0\x12\x30\x10" CHALLENGE("\x31\x03\x0c\x01\xff"), "csr_attribute"),
+    ATTRS("\xa0\x12\x30\x10" CHALLENGE("\x31\x03\x16\x01\xff"), ""),
+    ATTRS("\xa0\x13\x30\x11" CHALLENGE("\x31\x04\x1e\x02\0a"), ""),
+    ATTRS("\xa0\x12\x30\x10" CHALLENGE("\x31\x03\x1e\x01" "a"), "csr_attribute"),
     ATTRS("\xa0\x17\x30\x15" CHALLENGE("\x31\x08\x0c\x01" "a\x0c\x03" "abc"), "der_trailing"),
     ATTRS("\xa0\x0b\x30\x09\x06\x02\x2a\x03\x31\x03\x01\x01\xff", ""),
     ATTRS("\xa0\x0b\x30\x09\x06\x02\x2a\x03\x31\x03\x01\x01\x01", "der_boolean"),
@@ -298,6 +306,26 @@ static void test_attributes(void **state)
   }
 }
 
+static void test_attribute_count(void **state)
+{
+  ARENA_SCOPED arena_t *a = arena_new(1 << 20);
+  for (uint8_t n = CSR_ATTRIBUTES_MAX; n <= CSR_ATTRIBUTES_MAX + 1; n++) {
+    BUF_SCOPED buf_t b = buf_heap(1024);
+    csr_t c;
+    shape_t s = good();
+    size_t attrs = der_open(&b, DER_CTX_CONS(0));
+    for (uint8_t i = 0; i < n; i++) {
+      size_t attr = der_open(&b, DER_SEQUENCE);
+      der_put_oid(&b, slice_of((uint8_t[]){0x2a, i}, 2));
+      buf_put(&b, S("\x31\x02\x05\x00"));
+      der_close(&b, attr);
+    }
+    der_close(&b, attrs);
+    s.attributes = buf_slice(&b);
+    assert_string_equal(parse(a, &s, &c), n > CSR_ATTRIBUTES_MAX ? "csr_attribute_count" : "");
+  }
+}
+
 static void test_pem(void **state)
 {
   ARENA_SCOPED arena_t *a = arena_new(1 << 20);
@@ -312,13 +340,15 @@ static void test_pem(void **state)
   assert_false(rc_ok(csr_parse_pem(a, S("nothing"), &c, &e)));
   assert_string_equal(e.reason, "pem_missing");
   assert_string_equal(e.field, "csr");
+  assert_true(rc_is(csr_parse_pem(a, S("nothing"), &c, NULL), RC_SYNTAX));
 }
 
 int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_good),       cmocka_unit_test(test_cn),         cmocka_unit_test(test_frame),      cmocka_unit_test(test_keys),
-    cmocka_unit_test(test_extensions), cmocka_unit_test(test_name_count), cmocka_unit_test(test_attributes), cmocka_unit_test(test_pem),
+    cmocka_unit_test(test_extensions), cmocka_unit_test(test_name_count), cmocka_unit_test(test_attributes), cmocka_unit_test(test_attribute_count),
+    cmocka_unit_test(test_pem),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,26 +2,9 @@
 #include "x509/csr_emit.h"
 
 #include "x509/csr.h"
+#include "../arena.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
 #include <openssl/x509v3.h>
-
-static arena_t *arena;
-
-static int fresh(void **state)
-{
-  arena = arena_new(8 << 20);
-  return arena ? 0 : -1;
-}
-
-static int gone(void **state)
-{
-  arena_free(arena);
-  return 0;
-}
 
 static names_t names_of(const char *const *texts, size_t n)
 {
@@ -119,7 +102,6 @@ static void test_what_cannot_be_asked_for(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, fresh, gone)
     T(test_request_is_what_was_asked),
     T(test_subject_and_names_that_are_left_out),
     T(test_what_cannot_be_asked_for),

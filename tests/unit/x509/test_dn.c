@@ -97,7 +97,10 @@ static void test_cn_types(void **state)
     {ATTR(CN, DER_UTF8, "\xc3\xa9", false), "\xc3\xa9"},   {ATTR(CN, DER_T61, "\xe9", false), "\xc3\xa9"},
     {ATTR(CN, DER_PRINTABLE, "a", false), "a"},            {ATTR(CN, DER_BMP, "\0\xe9\0b", false), "\xc3\xa9" "b"},
     {ATTR(CN, DER_UNIVERSAL, "\0\0\0a", false), "a"},      {ATTR(CN, DER_IA5, "x", false), "x"},
-    {ATTR(O, DER_UTF8, "none", false), ""},
+    {ATTR(O, DER_UTF8, "none", false), ""},                {ATTR(CN, DER_T61, "\x7f\x80", false), "\x7f\xc2\x80"},
+    {ATTR(CN, DER_BMP, "\xd7\xff\xe0\0", false), "\xed\x9f\xbf\xee\x80\x80"}, /* around the surrogates */
+    {ATTR(CN, DER_BMP, "\0\x7f\0\x80\x07\xff\x08\0", false), "\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80"},
+    {ATTR(CN, DER_UNIVERSAL, "\0\0\xff\xff\0\1\0\0\0\x10\xff\xff", false), "\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf"},
   };
   ARENA_SCOPED arena_t *a = arena_new(1 << 16);
   for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -119,6 +122,7 @@ static void test_refused(void **state)
   } rows[] = {
     {ATTR(CN, DER_UTF8, "\xc3", false), "dn_string"},          {ATTR(CN, DER_UTF8, "\xed\xa0\x80", false), "dn_string"},
     {ATTR(CN, DER_BMP, "a", false), "dn_string"},              {ATTR(CN, DER_BMP, "\xd8\0\xdc\0", false), "dn_string"},
+    {ATTR(CN, DER_BMP, "\xd8\0", false), "dn_string"},         {ATTR(CN, DER_BMP, "\xdf\xff", false), "dn_string"},
     {ATTR(CN, DER_UNIVERSAL, "\0\x11\0\0", false), "dn_string"}, {ATTR(CN, DER_OCTETS, "a", false), "dn_string_type"},
     {ATTR(CN, DER_SEQUENCE, "", false), "dn_string_type"},     {ATTR(CN, DER_BITS, "\x01", false), "dn_string"},
     {ATTR("\x80", DER_UTF8, "a", false), "der_oid"},
@@ -134,6 +138,27 @@ static void test_refused(void **state)
   dn_t dn;
   put_name(&b, unsorted, 2);
   assert_string_equal(read_name(buf_slice(&b), &dn), "der_set_order");
+}
+
+/* Whatever the arena lacks is said so, and no text comes out cut. */
+static void test_memory(void **state)
+{
+  static const attr_t v[] = {ATTR(O, DER_UTF8, "Organisation, with an escape", false), ATTR(CN, DER_BMP, "\0\xe9", false)};
+  BUF_SCOPED buf_t b = buf_heap(256);
+  dn_t dn;
+  put_name(&b, v, COUNT_OF(v));
+  assert_string_equal(read_name(buf_slice(&b), &dn), "");
+  bool done = false;
+  for (size_t budget = 0; budget < 4096 && !done; budget += 16) {
+    ARENA_SCOPED arena_t *a = arena_new(budget);
+    slice_t text, cn;
+    rc_t r = dn_cn(a, &dn, &cn);
+    if (rc_ok(r)) r = dn_text(a, &dn, &text);
+    done = rc_ok(r);
+    assert_true(done || rc_is(r, RC_NOMEM));
+    if (done) assert_true(slice_is(text, "CN=\xc3\xa9,O=Organisation\\, with an escape"));
+  }
+  assert_true(done);
 }
 
 static void test_edges(void **state)
@@ -164,6 +189,6 @@ static void test_edges(void **state)
 
 int main(void)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_text), cmocka_unit_test(test_cn_types), cmocka_unit_test(test_refused), cmocka_unit_test(test_edges)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_text), cmocka_unit_test(test_cn_types), cmocka_unit_test(test_refused), cmocka_unit_test(test_memory), cmocka_unit_test(test_edges)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

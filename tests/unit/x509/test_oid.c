@@ -55,6 +55,9 @@ static void test_unknown(void **state)
   buf_byte(&b, ' ');
   oid_text(&b, S("\x2a\x81\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00"));
   assert_true(slice_is(buf_slice(&b), "1.2.3.1079 subjectAltName 2.25.999 1.2.?"));
+  buf_reset(&b);
+  for (size_t i = 0; i < 4; i++) oid_text(&b, slice_of((const uint8_t[]){39, 40, 79, 80} + i, 1)); /* ends of the arcs */
+  assert_true(slice_is(buf_slice(&b), "0.391.01.392.0"));
 }
 
 int main(void)
