@@ -82,7 +82,10 @@ static void refuse(signer_t *s, one_answer_t *one)
   one->error = (err_t){0};
 }
 
-/* The record holds what was decided before anybody learns of it; without the record nothing was decided. */
+/*
+ * The record holds what was decided before anybody learns of it; without the record nothing was decided. That goes for
+ * a certificate from the record too: its entry may be one of this frame's, which are gone.
+ */
 static void commit(signer_t *s, one_answer_t *v, size_t n)
 {
   err_t e = {0};
@@ -92,7 +95,6 @@ static void commit(signer_t *s, one_answer_t *v, size_t n)
   if (rc_ok(r)) return;
   log_err(LOG_ERROR, "record not written", &e);
   for (size_t i = 0; i < n; i++) {
-    if (rc_ok(v[i].code) && v[i].answer.from_record) continue;
     v[i].code = err_set(&v[i].error, RC_IO, "record_unwritable", NULL, "the signer's record could not be written");
     v[i].error.retry = true;
   }

@@ -50,13 +50,12 @@ static void say(const run_t *r, const char *fmt, ...)
 {
   char text[LIM_PATH + LIM_NAME + 128];
   va_list ap;
-  if (!r->cx->report) return;
+  buf_t *b = target_report(r->cx);
+  if (!b) return;
   va_start(ap, fmt);
-  int n = vsnprintf(text, sizeof text, fmt, ap);
+  vsnprintf(text, sizeof text, fmt, ap);
   va_end(ap);
-  if (n < 0) return;
-  if (r->cx->report->n > 0) buf_puts(r->cx->report, "; ");
-  buf_puts(r->cx->report, text);
+  buf_puts(b, text);
 }
 
 static void say_err(const run_t *r, const char *what, const err_t *e)
@@ -69,7 +68,7 @@ static void say_err(const run_t *r, const char *what, const err_t *e)
 static rc_t side_name(const slot_t *s, const char *suffix, const char *stamp, char out[LIM_NAME], err_t *e)
 {
   int n = snprintf(out, LIM_NAME, "%s%s%s", s->name, suffix, stamp);
-  if (n > 0 && n < LIM_NAME) return rc(RC_OK);
+  if (n < LIM_NAME) return rc(RC_OK);
   return err_quote(e, RC_FULL, "deploy_path", NULL, "file name is too long", slice_str(s->name));
 }
 
@@ -111,7 +110,7 @@ static rc_t run_open(run_t *r, const deploy_context_t *cx, const atomic_plan_t *
   for (size_t i = 0; i < plan->n; i++) {
     rc_t x = open_slot(r, &plan->files[i], e);
     if (rc_ok(x)) continue;
-    if (e) say_err(r, "nothing was changed", e);
+    say_err(r, "nothing was changed", e);
     return x;
   }
   return rc(RC_OK);
@@ -218,11 +217,10 @@ static rc_t journal_bad(const slot_t *s, err_t *e)
                    s->want->path);
 }
 
-static rc_t undo_line(slice_t line, const char *stamp, err_t *e)
+static rc_t undo_line(slice_t path, bool had, const char *stamp, err_t *e)
 {
   slot_t s = {.dir = DIR_CLOSED};
-  bool had = line.p[0] == '1';
-  rc_t x = dir_of(slice_sub(line, 2, line.n), &s.dir, s.name, e);
+  rc_t x = dir_of(path, &s.dir, s.name, e);
   if (rc_ok(x)) x = put_back(&s, had, stamp, e);
   dir_close(&s.dir);
   return absent_is_fine(x, e);
@@ -245,8 +243,9 @@ static rc_t undo_text(const run_t *r, slice_t text, err_t *e)
   stamp[STAMP_DIGITS] = '\0';
   while (slice_split(&text, '\n', &line)) {
     if (slice_is(line, "end")) return rc(RC_OK);
-    if (line.n < 4 || (line.p[0] != '0' && line.p[0] != '1') || line.p[1] != ' ') break;
-    TRY(undo_line(line, stamp, e));
+    bool had = slice_starts(line, S("1 "));
+    if (!had && !slice_starts(line, S("0 "))) break;
+    TRY(undo_line(slice_sub(line, 2, line.n), had, stamp, e));
   }
   return journal_bad(&r->slot[0], e);
 }
@@ -378,8 +377,8 @@ static rc_t look(slot_t *s, err_t *e)
                      old.kind == FILE_LINK ? "is a symbolic link; name the file itself" : "is not a regular file",
                      s->want->path);
   TRY(resolve(s, &old, e));
-  if (!s->had || old.size != s->want->bytes.n || old.mode != s->attr.mode ||
-      (s->attr.uid >= 0 && s->attr.uid != (int64_t)old.uid) || (s->attr.gid >= 0 && s->attr.gid != (int64_t)old.gid))
+  if (!s->had || old.size != s->want->bytes.n || old.mode != s->attr.mode || s->attr.uid != (int64_t)old.uid ||
+      s->attr.gid != (int64_t)old.gid)
     return rc(RC_OK);
   SECRET_SCOPED secret_t bytes = {0};
   TRY(file_read_secret(&s->dir, s->name, LIM_PEM_FILE, &bytes, e));
@@ -457,7 +456,7 @@ static rc_t no_way_back(const run_t *r, const char *what, const err_t *why, err_
 static rc_t abandon(const run_t *r, rc_t why, err_t *e)
 {
   err_t second = {0};
-  if (e) say_err(r, "nothing was changed", e);
+  say_err(r, "nothing was changed", e);
   unstage(r);
   if (r->repaired && !rc_ok(reload_old(r, &second)))
     return no_way_back(r, "an unfinished deployment was undone, but the server could not be reloaded", &second, e);
@@ -552,15 +551,18 @@ rc_t atomic_deploy(const deploy_context_t *cx, const atomic_plan_t *plan, bool *
 {
   err_t local = {0};
   run_t r = {0};
-  rc_t x = run_open(&r, cx, plan, e ? e : &local);
-  if (rc_ok(x)) x = deploy(&r, ret_skipped, e ? e : &local);
+  if (!e) e = &local;
+  rc_t x = run_open(&r, cx, plan, e);
+  if (rc_ok(x)) x = deploy(&r, ret_skipped, e);
   run_fini(&r);
   return x;
 }
 
 rc_t atomic_recover(const deploy_context_t *cx, const atomic_plan_t *plan, err_t *e)
 {
+  err_t local = {0};
   run_t r = {0};
+  if (!e) e = &local;
   rc_t x = run_open(&r, cx, plan, e);
   if (rc_ok(x)) x = run_lock(&r, e);
   if (rc_ok(x)) x = repair(&r, e);

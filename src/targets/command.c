@@ -18,27 +18,24 @@ rc_t command_check(const char *field, slice_t command, arena_t *a, err_t *e)
 /* Output of a program nobody vouches for: one line, no control characters, nothing that is not ASCII. */
 static void put_printable(buf_t *b, slice_t s)
 {
-  bool gap = false;
+  const char *gap = ": ";
   for (size_t i = 0; i < s.n; i++) {
     uint8_t c = s.p[i];
-    if (c == '\n' || c == '\r' || c == '\t' || c == ' ') {
-      gap = b->n > 0;
+    if (memchr(" \t\r\n", c, 4)) {
+      if (!*gap) gap = " ";
       continue;
     }
-    if (gap) buf_byte(b, ' ');
-    gap = false;
+    buf_puts(b, gap);
+    gap = "";
     buf_byte(b, c < 0x20 || c > 0x7e ? '?' : c);
   }
 }
 
 static void tell(const deploy_context_t *cx, const char *field, slice_t command, const char *how, slice_t output)
 {
-  buf_t *b = cx->report;
+  buf_t *b = target_report(cx);
   if (!b) return;
-  if (b->n > 0) buf_puts(b, "; ");
   buf_printf(b, "%s \"%.*s\" %s", field, SLICE_ARG(command), how);
-  if (output.n == 0) return;
-  buf_puts(b, ": ");
   put_printable(b, output);
 }
 

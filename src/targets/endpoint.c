@@ -33,7 +33,7 @@ rc_t endpoint_conf_read(slice_t json, arena_t *a, endpoint_conf_t *ret, err_t *e
 static slice_t sni_of(slice_t name, arena_t *a)
 {
   ip_t ip;
-  if (name.n > 2 && name.p[0] == '*' && name.p[1] == '.')
+  if (slice_starts(name, S("*.")))
     return arena_printf(a, "www%.*s", SLICE_ARG(slice_sub(name, 1, name.n)));
   return rc_ok(ip_parse(name, &ip)) ? (slice_t){0} : name;
 }
@@ -55,9 +55,8 @@ static rc_t look(const deploy_context_t *cx, const endpoint_conf_t *c, slice_t s
 static void tell(const deploy_context_t *cx, const endpoint_conf_t *c, const deploy_result_t *d, const err_t *why)
 {
   char text[256];
-  buf_t *b = cx->report;
+  buf_t *b = target_report(cx);
   if (!b) return;
-  if (b->n > 0) buf_puts(b, "; ");
   buf_printf(b, "endpoint %.*s port %d ", SLICE_ARG(c->host), c->port);
   if (d->actual_sha256[0]) {
     buf_printf(b, "still serves another certificate, sha256 %s instead of %s", d->actual_sha256, d->expected_sha256);

@@ -82,7 +82,7 @@ static rc_t check_distinct(const nginx_conf_t *c, err_t *e)
 /* 0 and absent mean the default for these, as in every client's configurations. */
 static int64_t or_default(int64_t v, int64_t def)
 {
-  return v > 0 ? v : def;
+  return v ? v : def;
 }
 
 static rc_t conf_read(slice_t json, arena_t *a, nginx_conf_t *c, endpoint_conf_t *endpoint, err_t *e)
@@ -174,9 +174,10 @@ static rc_t plan_files(const nginx_t *n, atomic_file_t files[ATOMIC_FILES], size
 static void tell(const deploy_context_t *cx, const char *what, const err_t *e)
 {
   char text[256];
-  if (!cx->report || !e) return;
+  buf_t *b = target_report(cx);
+  if (!b) return;
   err_format(e, text, sizeof text);
-  buf_printf(cx->report, "%s%s: %s", cx->report->n ? "; " : "", what, text);
+  buf_printf(b, "%s: %s", what, text);
 }
 
 static rc_t nginx_deploy(const deploy_context_t *cx, const deploy_job_t *job, deploy_result_t *ret, err_t *e)

@@ -12,3 +12,9 @@ const target_kind_t *target_find(slice_t type)
   }
   return NULL;
 }
+
+buf_t *target_report(const deploy_context_t *cx)
+{
+  if (cx->report && cx->report->n > 0) buf_puts(cx->report, "; ");
+  return cx->report;
+}

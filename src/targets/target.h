@@ -47,6 +47,9 @@ typedef struct target_kind {
   rc_t (*recover)(const deploy_context_t *cx, slice_t config, err_t *e);
 } target_kind_t;
 
+/* cx->report, ready for one more sentence; NULL when nobody wants a report. */
+buf_t *target_report(const deploy_context_t *cx);
+
 /* The kinds this build has; by type, any case. NULL if unknown. */
 const target_kind_t *target_find(slice_t type);
 extern const target_kind_t *const target_kinds[];

@@ -136,17 +136,62 @@ static void test_messages_that_nobody_may_send(void **state)
   fixture_clean(&f);
 }
 
-/* A frame of one sign request, as the client would send it. */
-static void put_sign(fixture_t *f, sigkey_t *key, const char *ref, buf_t *b)
+/* A frame of n times the same sign request, as the client would send it. */
+static void put_sign(fixture_t *f, sigkey_t *key, const char *ref, uint32_t n, buf_t *b)
 {
   static const char *const names[] = {"www.example.com"};
   static const slice_t texts[] = {{(const uint8_t *)"www.example.com", 15}};
   sign_request_t rq = {.ref = slice_str(ref), .issuer = S("iss-local"), .csr_der = fixture_csr(f, key, names, 1), .names = {texts, 1},
                        .lifetime_s = 3600};
-  size_t start = msg_frame_begin(b, MSG_SIGN), at = msg_item_begin(b);
-  must_be_ok(msg_put(&msg_sign_request, &rq, b), NULL);
-  msg_item_end(b, at);
-  must_be_ok(msg_frame_end(b, start, 1), NULL);
+  size_t start = msg_frame_begin(b, MSG_SIGN);
+  for (uint32_t i = 0; i < n; i++) {
+    size_t at = msg_item_begin(b);
+    must_be_ok(msg_put(&msg_sign_request, &rq, b), NULL);
+    msg_item_end(b, at);
+  }
+  must_be_ok(msg_frame_end(b, start, n), NULL);
+}
+
+/* The outcomes of the items of a reply to sign requests. */
+static void outcomes(const buf_t *reply, uint32_t n, msg_outcome_t *ret)
+{
+  msg_frame_t f;
+  slice_t item;
+  must_be_ok(msg_frame_parse(buf_slice(reply), &f), NULL);
+  assert_int_equal(f.count, n);
+  for (uint32_t i = 0; i < n; i++) {
+    must_be_ok(msg_item_next(&f.body, &item), NULL);
+    must_be_ok(msg_get(&msg_outcome, &item, arena, &ret[i]), NULL);
+  }
+}
+
+/* Nor the one that found its certificate in the entries that were then taken back. */
+static void test_nobody_gets_what_could_not_be_recorded(void **state)
+{
+  enum { TWICE = 2 };
+  fixture_t f;
+  err_t e = {0};
+  fixture_folder(&f);
+  must_be_ok(fixture_open(&f, (slice_t){NULL, 0}, (slice_t){NULL, 0}, (slice_t){NULL, 0}, &e), &e);
+  KEY_SCOPED sigkey_t *key = fixture_key(KEY_P256, 0);
+  BUF_SCOPED buf_t in = buf_heap(1 << 16);
+  put_sign(&f, key, "twice", TWICE, &in);
+  for (int disk_is_full = 1; disk_is_full >= 0; disk_is_full--) {
+    BUF_SCOPED buf_t out = buf_heap(1 << 20);
+    msg_frame_t frame;
+    msg_outcome_t got[TWICE];
+    must_be_ok(msg_frame_parse(buf_slice(&in), &frame), NULL);
+    file_fail_after(disk_is_full - 1, false);
+    must_be_ok(signer_answer(f.signer, &frame, &out, &e), &e);
+    file_fail_after(-1, false);
+    outcomes(&out, TWICE, got);
+    for (int i = 0; i < TWICE; i++) {
+      assert_int_equal(got[i].code, disk_is_full ? RC_IO : RC_OK);
+      assert_int_equal(got[i].retry, disk_is_full);
+    }
+  }
+  signer_free(f.signer);
+  fixture_clean(&f);
 }
 
 /*
@@ -161,21 +206,18 @@ static void test_allocations_may_fail(void **state)
   must_be_ok(fixture_open(&f, (slice_t){NULL, 0}, (slice_t){NULL, 0}, (slice_t){NULL, 0}, &e), &e);
   KEY_SCOPED sigkey_t *key = fixture_key(KEY_P256, 0);
   BUF_SCOPED buf_t in = buf_heap(1 << 16);
-  put_sign(&f, key, "torture", &in);
+  put_sign(&f, key, "torture", 1, &in);
   long n = 0;
   for (bool signed_now = false; !signed_now; n++) {
     BUF_SCOPED buf_t out = buf_heap(1 << 20);
-    msg_frame_t frame, reply;
+    msg_frame_t frame;
     msg_outcome_t outcome;
-    slice_t item;
     must_be_ok(msg_frame_parse(buf_slice(&in), &frame), NULL);
     mem_fail_after(n);
     rc_t r = signer_answer(f.signer, &frame, &out, &e);
     mem_fail_after(-1);
     if (!rc_ok(r)) continue;
-    must_be_ok(msg_frame_parse(buf_slice(&out), &reply), NULL);
-    must_be_ok(msg_item_next(&reply.body, &item), NULL);
-    must_be_ok(msg_get(&msg_outcome, &item, arena, &outcome), NULL);
+    outcomes(&out, 1, &outcome);
     signed_now = outcome.code == RC_OK;
     assert_true(n < 1000);
   }
@@ -196,6 +238,7 @@ int main(void)
       cmocka_unit_test(test_lengths_are_bounded_both_ways),
       cmocka_unit_test(test_frames),
       cmocka_unit_test(test_messages_that_nobody_may_send),
+      cmocka_unit_test(test_nobody_gets_what_could_not_be_recorded),
       cmocka_unit_test(test_allocations_may_fail),
   };
   log_setup(LOG_ERROR, false);

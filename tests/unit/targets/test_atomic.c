@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "io/account.h"
 #include "io/file.h"
 
 #include <setjmp.h>
@@ -219,6 +220,18 @@ static bool says(const setup_t *s, const char *text)
   return s->report.n > 0 && memmem(s->report.p, s->report.n, text, strlen(text)) != NULL;
 }
 
+/* Kills the run at its n-th change; true when it got that far. */
+static bool killed_at(setup_t *s, long n)
+{
+  bool skipped = false;
+  file_fail_after(n, true);
+  rc_t r = run(s, &skipped, NULL);
+  bool reached = file_is_failing();
+  file_fail_after(-1, false);
+  assert_true(reached || rc_ok(r));
+  return reached;
+}
+
 static void test_replaces_and_keeps_modes(void **state)
 {
   setup_t s;
@@ -355,23 +368,195 @@ static void test_refusal_of_a_first_deployment_leaves_nothing(void **state)
   fini(&s);
 }
 
-static rc_t newest_cert(void *self, const char *name)
+static rc_t backup_of_cert(void *self, const char *name)
 {
   char *have = self;
   if (strncmp(name, "cert.pem.certctl-bak.", 21) == 0) memcpy(have, name, strlen(name) + 1);
   return rc(RC_OK);
 }
 
+/* The name of the one backup of the certificate. */
+static void backup_name(char out[LIM_NAME])
+{
+  dir_t d = DIR_CLOSED;
+  out[0] = '\0';
+  assert_true(rc_ok(dir_open(root, &d, NULL)));
+  assert_true(rc_ok(dir_each(&d, backup_of_cert, out, NULL)));
+  dir_close(&d);
+}
+
 /* The one backup that is kept is the one before the current file. */
 static void backup_is(const char *text)
 {
-  char name[LIM_NAME] = "", have[64];
-  dir_t d = DIR_CLOSED;
-  assert_true(rc_ok(dir_open(root, &d, NULL)));
-  assert_true(rc_ok(dir_each(&d, newest_cert, name, NULL)));
-  dir_close(&d);
+  char name[LIM_NAME], have[64];
+  backup_name(name);
   read_file(name, have);
   assert_string_equal(have, text);
+}
+
+static int64_t odd_us;
+
+static us_t odd_wall(void *self)
+{
+  return (us_t){odd_us};
+}
+
+/* Whatever the clock shows, a backup is named by 19 digits: a journal is read by them. */
+static void test_clocks_that_cannot_be_right(void **state)
+{
+  static const timesrc_t odd = {odd_wall, fake_mono, NULL};
+  static const struct {
+    int64_t us;
+    const char *name;
+  } rows[] = {
+    {-1, "cert.pem.certctl-bak.0000000000000000000"},
+    {0, "cert.pem.certctl-bak.0000000000000000000"},
+    {1, "cert.pem.certctl-bak.0000000000000001000"},
+    {INT64_MAX / 1000, "cert.pem.certctl-bak.9223372036854775000"},
+    {INT64_MAX / 1000 + 1, "cert.pem.certctl-bak.0000000000000000000"},
+    {INT64_MAX, "cert.pem.certctl-bak.0000000000000000000"},
+  };
+  for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    setup_t s;
+    bool skipped;
+    char name[LIM_NAME];
+    init(&s, true);
+    s.cx.time = &odd;
+    odd_us = rows[i].us;
+    assert_true(rc_ok(run(&s, &skipped, NULL)));
+    backup_name(name);
+    assert_string_equal(name, rows[i].name);
+    fini(&s);
+  }
+}
+
+/* As many files as a plan may have, two of them there before; one more, or none, is refused. */
+static void test_as_many_files_as_a_plan_may_have(void **state)
+{
+  static const char *const names[ATOMIC_FILES] = {"cert.pem", "key.pem", "chain.pem", "fourth.pem"};
+  atomic_file_t files[ATOMIC_FILES + 1];
+  char paths[ATOMIC_FILES][128], have[64];
+  setup_t s;
+  bool skipped;
+  err_t e = {0};
+  init(&s, true);
+  for (size_t i = 0; i < ATOMIC_FILES; i++) {
+    path_of(paths[i], names[i]);
+    files[i] = (atomic_file_t){.path = slice_str(paths[i]), .bytes = S(NEW_CERT), .default_mode = 0644};
+  }
+  s.plan.files = files;
+  for (size_t n = 0; n <= ATOMIC_FILES + 1; n += ATOMIC_FILES + 1) {
+    s.plan.n = n;
+    assert_true(rc_is(run(&s, &skipped, &e), RC_FULL));
+    assert_int_equal(e.limit, ATOMIC_FILES);
+  }
+  s.plan.n = ATOMIC_FILES;
+  s.server.refuse_validate = true;
+  assert_true(rc_is(run(&s, &skipped, &e), RC_INVALID));
+  assert_true(files_are(OLD_CERT, OLD_KEY));
+  assert_int_equal(counted().all, 2);
+  s.server.refuse_validate = false;
+  killed_at(&s, 20);
+  assert_int_equal(counted().journals, 1);
+  assert_true(rc_ok(atomic_recover(&s.cx, &s.plan, NULL)));
+  assert_int_equal(counted().all, 2);
+  for (int pass = 0; pass < 2; pass++) {
+    assert_true(rc_ok(run(&s, &skipped, &e)));
+    assert_int_equal(skipped, pass == 1);
+  }
+  for (size_t i = 0; i < ATOMIC_FILES; i++) {
+    read_file(names[i], have);
+    assert_string_equal(have, NEW_CERT);
+  }
+  assert_int_equal(counted().all, ATOMIC_FILES + 2); /* with two backups */
+  fini(&s);
+}
+
+/* The name of a temporary file or backup is 32 bytes longer, and must still be a name. */
+static void test_longest_name(void **state)
+{
+  enum { LONGEST = LIM_NAME - 1 - 32 };
+  for (size_t over = 0; over < 2; over++) {
+    setup_t s;
+    bool skipped;
+    err_t e = {0};
+    char path[512];
+    init(&s, true);
+    int n = snprintf(path, sizeof path, "%s/", root);
+    memset(path + n, 'n', LONGEST + over);
+    path[(size_t)n + LONGEST + over] = '\0';
+    s.files[1].path = slice_str(path);
+    rc_t r = run(&s, &skipped, &e);
+    assert_int_equal(r.code, over ? RC_FULL : RC_OK);
+    if (over) assert_string_equal(e.text, "file name is too long");
+    fini(&s);
+  }
+}
+
+static void test_first_account_owns_a_new_file(void **state)
+{
+  static const char *const accounts[] = {"no such account", "nobody", "daemon", NULL};
+  setup_t s;
+  bool skipped;
+  struct stat st;
+  uint32_t nobody;
+  if (geteuid() != 0 || !rc_ok(user_find(S("nobody"), &nobody, NULL))) skip();
+  init(&s, false);
+  s.files[0].accounts = accounts;
+  assert_true(rc_ok(run(&s, &skipped, NULL)));
+  assert_int_equal(stat(s.cert, &st), 0);
+  assert_int_equal(st.st_uid, nobody);
+  fini(&s);
+}
+
+typedef struct owner_row {
+  const char *owner, *group;
+  bool with_old;
+  const char *const *accounts;
+  uid_t uid;
+  gid_t gid;
+} owner_row_t;
+
+static const char *const well_known[] = {"daemon", NULL};
+
+static const owner_row_t owners[] = {
+  {"", "", false, NULL, 0, 0},
+  {"", "", true, well_known, 0, 0},         /* as the existing file */
+  {"64001", "", true, NULL, 64001, 0},
+  {"", "64002", true, NULL, 0, 64002},
+  {"64001", "64002", false, NULL, 64001, 64002},
+  {"64001", "64002", true, NULL, 64001, 64002},
+};
+
+/* Owner and group each for itself: as told, else as the file there. */
+static void test_owners(void **state)
+{
+  if (geteuid() != 0) skip();
+  for (size_t i = 0; i < COUNT_OF(owners); i++) {
+    const owner_row_t *x = &owners[i];
+    setup_t s;
+    bool skipped;
+    struct stat st;
+    init(&s, x->with_old);
+    s.files[0].owner = slice_str(x->owner);
+    s.files[0].group = slice_str(x->group);
+    s.files[0].accounts = x->accounts;
+    assert_true(rc_ok(run(&s, &skipped, NULL)));
+    assert_int_equal(stat(s.cert, &st), 0);
+    assert_int_equal(st.st_uid, x->uid);
+    assert_int_equal(st.st_gid, x->gid);
+    assert_true(rc_ok(run(&s, &skipped, NULL)));
+    assert_true(skipped);
+    /* What drifted away is put right, each for itself. */
+    for (int k = 0; k < 2; k++) {
+      bool told = k ? x->group[0] != '\0' : x->owner[0] != '\0';
+      assert_int_equal(chown(s.cert, k ? (uid_t)-1 : 64009, k ? 64009 : (gid_t)-1), 0);
+      assert_true(rc_ok(run(&s, &skipped, NULL)));
+      assert_int_equal(skipped, !told);
+      assert_int_equal(chown(s.cert, x->uid, st.st_gid), 0);
+    }
+    fini(&s);
+  }
 }
 
 static void test_retention(void **state)
@@ -468,18 +653,6 @@ static void test_every_change_fails_once(void **state)
     }
     assert_true(n > 12);
   }
-}
-
-/* Kills the run at its n-th change; true when it got that far. */
-static bool killed_at(setup_t *s, long n)
-{
-  bool skipped = false;
-  file_fail_after(n, true);
-  rc_t r = run(s, &skipped, NULL);
-  bool reached = file_is_failing();
-  file_fail_after(-1, false);
-  assert_true(reached || rc_ok(r));
-  return reached;
 }
 
 static void test_killed_anywhere_next_run_ends_new(void **state)
@@ -677,6 +850,11 @@ int main(void)
     cmocka_unit_test(test_refusals_bring_the_old_files_back),
     cmocka_unit_test(test_refusal_of_a_first_deployment_leaves_nothing),
     cmocka_unit_test(test_retention),
+    cmocka_unit_test(test_clocks_that_cannot_be_right),
+    cmocka_unit_test(test_as_many_files_as_a_plan_may_have),
+    cmocka_unit_test(test_longest_name),
+    cmocka_unit_test(test_first_account_owns_a_new_file),
+    cmocka_unit_test(test_owners),
     cmocka_unit_test(test_paths_that_are_refused),
     cmocka_unit_test(test_every_change_fails_once),
     cmocka_unit_test(test_killed_anywhere_next_run_ends_new),

@@ -4,7 +4,6 @@
  */
 #include "targets/nginx.h"
 
-#include "targets/endpoint.h"
 #include "targets/pair.h"
 
 #include "../arena.h"
@@ -71,23 +70,6 @@ static void test_configurations(void **state)
   assert_ptr_equal(target_find(S("NGINX")), &target_nginx);
   assert_null(target_find(S("")));
   assert_null(target_find(S("NGINX ")));
-}
-
-static void test_endpoint_defaults(void **state)
-{
-  endpoint_conf_t c = {0};
-  assert_true(rc_ok(endpoint_conf_read((slice_t){0}, arena, &c, NULL)));
-  assert_int_equal(c.host.n, 0);
-  assert_true(rc_ok(endpoint_conf_read(S("{\"endpoint\":\"localhost:8443\"}"), arena, &c, NULL))); /* enabled unless it says no */
-  assert_true(slice_is(c.host, "localhost"));
-  assert_int_equal(c.port, 8443);
-  assert_int_equal(c.timeout_ms, 10000);
-  assert_true(rc_ok(endpoint_conf_read(S("{\"endpoint\":\"[2001:db8::1]:443\",\"timeout\":2000000000}"), arena, &c,
-                                       NULL)));
-  assert_true(slice_is(c.host, "2001:db8::1"));
-  assert_int_equal(c.timeout_ms, 2001);
-  assert_true(rc_ok(endpoint_conf_read(S("{\"enabled\":false,\"endpoint\":\"localhost:8443\"}"), arena, &c, NULL)));
-  assert_int_equal(c.host.n, 0);
 }
 
 /* --- certificates --- */
@@ -197,6 +179,7 @@ static void test_what_is_no_pair(void **state)
     if (!rows[i].reason) assert_true(rc_ok(r));
     else if (rc_ok(r) || strcmp(e.reason, rows[i].reason) != 0)
       fail_msg("row %zu: %s", i, e.reason ? e.reason : "accepted");
+    assert_int_equal(rc_ok(pair_check(&job, (us_t){NOW * US_PER_S}, arena, sha, NULL)), rows[i].reason == NULL);
   }
   EVP_PKEY_free(k);
   EVP_PKEY_free(other);
@@ -206,7 +189,6 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
     T(test_configurations),
-    T(test_endpoint_defaults),
     T(test_certificates),
     T(test_what_is_no_pair),
   };
