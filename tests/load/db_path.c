@@ -8,8 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
-#include "db/db.h"
-#include "db/list.h"
+#include "rows.h"
 
 #include <pthread.h>
 #include <sqlite3.h>
@@ -21,52 +20,6 @@
 
 enum { TURNS = 3, PRODUCERS_MAX = 256 };
 #define GATE 0.6
-
-typedef struct certificate {
-  slice_t id, name, common_name;
-  texts_t sans;
-  slice_t environment, owner_id, team_id, issuer_id, renewal_policy_id, status, tags;
-  us_t expires_at, created_at, updated_at;
-} certificate_t;
-
-typedef struct audit {
-  slice_t id, actor, actor_type, action, resource_type, resource_id, details;
-  us_t timestamp;
-  slice_t event_category;
-} audit_t;
-
-static const field_t certificate_fields[] = {
-  FIELD(certificate_t, id, FT_TEXT, 0, .max = 0),
-  FIELD(certificate_t, name, FT_TEXT, 0, .max = 0),
-  FIELD(certificate_t, common_name, FT_TEXT, 0, .max = 0),
-  FIELD(certificate_t, sans, FT_TEXTS, 0, .max = 0),
-  FIELD(certificate_t, environment, FT_TEXT, 0, .max = 0),
-  FIELD(certificate_t, owner_id, FT_TEXT, 0, .max = 0),
-  FIELD(certificate_t, team_id, FT_TEXT, 0, .max = 0),
-  FIELD(certificate_t, issuer_id, FT_TEXT, 0, .max = 0),
-  FIELD(certificate_t, renewal_policy_id, FT_TEXT, 0, .max = 0),
-  FIELD(certificate_t, status, FT_TEXT, 0, .max = 0),
-  FIELD(certificate_t, tags, FT_JSON, 0, .max = 0),
-  FIELD(certificate_t, expires_at, FT_TIME, 0, .max = 0),
-  FIELD(certificate_t, created_at, FT_TIME, 0, .max = 0),
-  FIELD(certificate_t, updated_at, FT_TIME, 0, .max = 0),
-};
-static const resource_t res_certificate = {.name = "certificate", .table = "managed_certificates", .fields = certificate_fields,
-                                           .nfields = COUNT_OF(certificate_fields), .row_size = sizeof(certificate_t), .order = "created_at"};
-
-static const field_t audit_fields[] = {
-  FIELD(audit_t, id, FT_TEXT, 0, .max = 0),
-  FIELD(audit_t, actor, FT_TEXT, 0, .max = 0),
-  FIELD(audit_t, actor_type, FT_TEXT, 0, .max = 0),
-  FIELD(audit_t, action, FT_TEXT, 0, .max = 0),
-  FIELD(audit_t, resource_type, FT_TEXT, 0, .max = 0),
-  FIELD(audit_t, resource_id, FT_TEXT, 0, .max = 0),
-  FIELD(audit_t, details, FT_JSON, 0, .max = 0),
-  FIELD(audit_t, timestamp, FT_TIME, 0, .max = 0),
-  FIELD(audit_t, event_category, FT_TEXT, 0, .max = 0),
-};
-static const resource_t res_audit = {.name = "audit_event", .table = "audit_events", .fields = audit_fields,
-                                     .nfields = COUNT_OF(audit_fields), .row_size = sizeof(audit_t), .order = "timestamp"};
 
 #define DETAILS "{\"name\":\"svc.example.test\",\"issuer_id\":\"iss-local\",\"owner_id\":\"o-alice\"}"
 

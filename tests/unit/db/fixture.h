@@ -1,15 +1,14 @@
 /*
- * What the storage tests share: a store in a folder of its own, and row types
- * over the real tables.
+ * What the storage tests share: a store in a folder of its own, with rows in it.
  */
 #ifndef TEST_DB_FIXTURE_H
 #define TEST_DB_FIXTURE_H
 
+#include "rows.h"
+
 #include "base/arena.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "db/db.h"
-#include "db/list.h"
 #include "db/sql_stmts.h"
 
 #include <setjmp.h>
@@ -19,40 +18,16 @@
 
 #include <cmocka.h>
 
-typedef struct team {
-  slice_t id, name, description;
-  us_t created_at, updated_at;
-} team_t;
-
-typedef struct certificate {
-  slice_t id, name, common_name;
-  texts_t sans;
-  slice_t environment, owner_id, team_id, issuer_id, renewal_policy_id, status, tags;
-  us_t expires_at, created_at, updated_at;
-} certificate_t;
-
-typedef struct audit {
-  slice_t id, actor, actor_type, action, resource_type, resource_id, details;
-  us_t timestamp;
-  slice_t event_category;
-} audit_t;
-
-typedef struct job {
-  slice_t id, type, certificate_id, agent_id, status;
-  int64_t attempts;
-  us_t created_at, next_run_at;
-} job_t;
-
-extern const resource_t res_team, res_certificate, res_audit, res_job;
-extern const resource_t *const test_resources[];
-extern const size_t test_resources_n;
-
 typedef struct fix {
   char dir[64];
   char url[96];
   arena_t *a;
   db_t *db;
 } fix_t;
+
+/* Setup and teardown of a test: its state is a fresh store. */
+int fix_setup(void **state);
+int fix_teardown(void **state);
 
 /* A fresh store in a new folder, with the demo rows. */
 void fix_open(fix_t *f);

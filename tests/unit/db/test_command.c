@@ -4,20 +4,6 @@
 #include <sqlite3.h>
 #include <stdio.h>
 
-static int setup(void **state)
-{
-  static fix_t f;
-  fix_open(&f);
-  *state = &f;
-  return 0;
-}
-
-static int teardown(void **state)
-{
-  fix_close(*state);
-  return 0;
-}
-
 static void test_seeds(void **state)
 {
   const fix_t *f = *state;
@@ -328,7 +314,7 @@ static void test_read_only(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-#define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(test_##name, fix_setup, fix_teardown)
     T(seeds), T(reopen_keeps), T(unique), T(guard), T(foreign_key_and_check), T(append_only), T(one_live_job), T(stamps), T(stamps_known),
     T(wake), T(misuse), T(small_arena), T(url), T(newer_schema), T(read_only),
   };

@@ -4,20 +4,6 @@
 #include <sqlite3.h>
 #include <stdio.h>
 
-static int setup(void **state)
-{
-  static fix_t f;
-  fix_open(&f);
-  *state = &f;
-  return 0;
-}
-
-static int teardown(void **state)
-{
-  fix_close(*state);
-  return 0;
-}
-
 enum { NAME = 1, ENVIRONMENT = 4, OWNER = 5, STATUS = 9, EXPIRES = 11, CREATED = 12, UPDATED = 13 };
 
 static void must(rc_t r, const err_t *e)
@@ -362,7 +348,7 @@ static void test_many_shapes(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-#define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(test_##name, fix_setup, fix_teardown)
     T(round_trip), T(update_and_delete), T(search_signs), T(filters), T(orders), T(page_bounds), T(cursor_walk), T(page_walk),
     T(far_pages), T(total_follows), T(many_shapes),
   };

@@ -15,20 +15,6 @@
 #endif
 #endif
 
-static int setup(void **state)
-{
-  static fix_t f;
-  fix_open(&f);
-  *state = &f;
-  return 0;
-}
-
-static int teardown(void **state)
-{
-  fix_close(*state);
-  return 0;
-}
-
 static void must(rc_t r, const err_t *e)
 {
   if (!rc_ok(r)) fail_msg("%s: %s %s", rc_name(r), e->reason ? e->reason : "", e->value);
@@ -359,7 +345,7 @@ static void test_busy(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-#define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(test_##name, fix_setup, fix_teardown)
     T(snapshot), T(pool_exhausted), T(surplus_closes), T(one_connection), T(query_steps), T(rules), T(many_threads), T(close_drains), T(busy),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,8 @@
 
 #include "base/mem.h"
 
+#include "../eventually.h"
+
 #include <pthread.h>
 #include <semaphore.h>
 #include <setjmp.h>
@@ -66,13 +68,6 @@ static pool_t *make(int threads, int depth, int most0, int most1)
   atomic_store(&total, 0);
   return p;
 }
-
-#define EVENTUALLY(cond) \
-  do { \
-    int left_ = 10000; \
-    while (!(cond) && left_-- > 0) usleep(1000); \
-    assert_true(cond); \
-  } while (0)
 
 static void *push_quarter(void *arg)
 {

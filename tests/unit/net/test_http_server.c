@@ -4,6 +4,8 @@
 
 #include "identity.h"
 
+#include "../eventually.h"
+
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -220,14 +222,6 @@ static void expect_closed(peer_t *p)
 }
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
-
-/* Until `cond` holds, at most 10 s. */
-#define EVENTUALLY(cond) \
-  do { \
-    int left_ = 10000; \
-    while (!(cond) && left_-- > 0) usleep(1000); \
-    assert_true(cond); \
-  } while (0)
 
 /* --- tests --- */
 
