@@ -393,6 +393,12 @@ static void test_chunk_limits(void **state)
   assert_int_equal(chunks("3\r\nhel\r\n3\r\nlox\r\n0\r\n\r\n", 100, 5, &body, &rest), RC_FULL);
   assert_int_equal(http1_status(&err), 413);
   buf_fini(&body);
+  static const char *const folded[] = {"0\r\n T: v", "0\r\n\tT: v"};
+  for (size_t i = 0; i < COUNT_OF(folded); i++) {
+    assert_int_equal(chunks(folded[i], 100, 5, &body, &rest), RC_SYNTAX);
+    assert_string_equal(err.reason, "http_fold");
+    buf_fini(&body);
+  }
   static const struct {
     const char *text;
     int want;
