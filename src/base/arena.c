@@ -135,8 +135,8 @@ slice_t arena_dup(arena_t *a, slice_t s)
 
 char *arena_text(arena_t *a, slice_t s)
 {
-  if (s.n == SIZE_MAX) return NULL;
-  char *p = arena_alloc(a, s.n + 1);
+  size_t n;
+  char *p = size_add(s.n, 1, &n) ? arena_alloc(a, n) : NULL;
   if (p && s.n) memcpy(p, s.p, s.n);
   return p;
 }

@@ -20,6 +20,8 @@ typedef struct us {
 static inline bool us_is_never(us_t t) { return t.us <= INT64_C(-62135596800) * US_PER_S; }
 static inline us_t us_add_s(us_t t, int64_t s) { return (us_t){t.us + s * US_PER_S}; }
 static inline int us_cmp(us_t a, us_t b) { return a.us < b.us ? -1 : a.us > b.us; }
+static inline us_t us_min(us_t a, us_t b) { return us_cmp(a, b) < 0 ? a : b; }
+static inline us_t us_max(us_t a, us_t b) { return us_cmp(a, b) > 0 ? a : b; }
 static inline us_t us_floor_s(us_t t)
 {
   int64_t r = t.us % US_PER_S;

@@ -1,5 +1,7 @@
 #include "base/secret.h"
 
+#include "base/check.h"
+
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -10,9 +12,9 @@ void secret_wipe(void *p, size_t n)
 
 rc_t secret_alloc(secret_t *ret, size_t n)
 {
-  size_t page = (size_t)sysconf(_SC_PAGESIZE);
-  if (n > SIZE_MAX - page) return rc(RC_NOMEM);
-  size_t mapped = (n + page) / page * page;
+  size_t page = (size_t)sysconf(_SC_PAGESIZE), mapped;
+  if (!size_add(n, page, &mapped)) return rc(RC_NOMEM);
+  mapped = mapped / page * page;
   void *p = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) return rc(RC_NOMEM);
   /* Best effort: a low RLIMIT_MEMLOCK must not stop the start; the pages are still kept out of dumps. */

@@ -317,9 +317,6 @@ rc_t emit_key_id(slice_t spki, uint8_t ret_id[EMIT_KEY_ID], err_t *e)
   return rc(RC_OK);
 }
 
-static us_t earlier(us_t a, us_t b) { return us_cmp(a, b) < 0 ? a : b; }
-static us_t later(us_t a, us_t b) { return us_cmp(a, b) > 0 ? a : b; }
-
 rc_t leaf_validity(const leaf_life_t *life, us_t *ret_not_before, us_t *ret_not_after, err_t *e)
 {
   static const int64_t most_s = INT64_C(100) * 366 * 86400; /* keeps the sums far from overflow */
@@ -329,11 +326,11 @@ rc_t leaf_validity(const leaf_life_t *life, us_t *ret_not_before, us_t *ret_not_
   int64_t span_s = life->ceiling_s > 0 && life->ceiling_s < life->lifetime_s ? life->ceiling_s : life->lifetime_s;
   int64_t back_s = span_s / 10;
   if (back_s > EMIT_BACKDATE_S) back_s = EMIT_BACKDATE_S;
-  us_t from = later(us_add_s(now, -back_s), us_floor_s(life->ca_not_before));
-  us_t to = earlier(us_add_s(now, life->lifetime_s), us_floor_s(life->ca_not_after));
+  us_t from = us_max(us_add_s(now, -back_s), us_floor_s(life->ca_not_before));
+  us_t to = us_min(us_add_s(now, life->lifetime_s), us_floor_s(life->ca_not_after));
   if (us_cmp(from, now) > 0) return err_set(e, RC_INVALID, "ca_not_valid", NULL, "the CA certificate is not valid yet");
   /* Both ends belong to the validity (RFC 5280 4.1.2.5), hence the second less. */
-  if (life->ceiling_s > 0) to = earlier(to, us_add_s(from, life->ceiling_s - 1));
+  if (life->ceiling_s > 0) to = us_min(to, us_add_s(from, life->ceiling_s - 1));
   if (us_cmp(to, now) < 0) return err_set(e, RC_INVALID, "ca_expired", NULL, "the CA certificate has ended");
   *ret_not_before = from;
   *ret_not_after = to;

@@ -121,6 +121,8 @@ static void helpers(void **state)
   assert_int_equal(us_floor_s((us_t){1999999}).us, 1000000);
   assert_int_equal(us_floor_s((us_t){-1}).us, -1000000);
   assert_int_equal(us_floor_s((us_t){-1000000}).us, -1000000);
+  assert_int_equal(us_min((us_t){1}, (us_t){2}).us + us_min((us_t){2}, (us_t){1}).us, 2);
+  assert_int_equal(us_max((us_t){1}, (us_t){2}).us + us_max((us_t){2}, (us_t){1}).us, 4);
   assert_true(us_cmp((us_t){1}, (us_t){2}) < 0 && us_cmp((us_t){2}, (us_t){1}) > 0 && us_cmp((us_t){2}, (us_t){2}) == 0);
 }
 

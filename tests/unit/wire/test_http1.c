@@ -209,6 +209,9 @@ static void test_forms(void **state)
   ASSERT_SLICE(head.path, "*");
   assert_int_equal(parse("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"), RC_OK);
   assert_true(head.keep_alive);
+  assert_non_null(http1_header(&head, "connection").p);
+  assert_int_equal(parse("GET / HTTP/1.0\r\n\r\n"), RC_OK);
+  assert_null(http1_header(&head, "connection").p); /* that was the message before */
   assert_int_equal(parse("GET / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n"), RC_OK);
   assert_false(head.keep_alive);
   assert_false(head.expect_continue);
@@ -296,13 +299,17 @@ static void test_response(void **state)
   assert_int_equal(response("HTTP/1.1 200 OK\r\n\r\n", HTTP1_GET), RC_OK);
   assert_true(head.until_close);
   assert_false(head.keep_alive);
+  assert_int_equal(response("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", HTTP1_GET), RC_OK);
+  assert_true(head.keep_alive && !head.until_close);
+  assert_int_equal(response("HTTP/1.1 200 OK\rX\r\n\r\n", HTTP1_GET), RC_SYNTAX);
+  assert_string_equal(err.reason, "http_status_line");
   assert_int_equal(response("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", HTTP1_GET), RC_OK);
   assert_true(head.chunked);
   static const char *const bad[] = {
     "HTTP/1.1 20 OK\r\n\r\n",  "HTTP/1.1 2000 OK\r\n\r\n", "HTTP/1.1  200 OK\r\n\r\n", "http/1.1 200 OK\r\n\r\n",
     "HTTP/1.1 600 X\r\n\r\n",  "HTTP/2 200 OK\r\n\r\n",    "HTTP/1.1 200 OK\n\n",      "HTTP/1.1 200 O\x01K\r\n\r\n",
     "\r\nHTTP/1.1 200 OK\r\n\r\n",
-    "HTTP/1.1 099 X\r\n\r\n",  "HTTP/1.1 200 OK\rX\r\n\r\n",
+    "HTTP/1.1 099 X\r\n\r\n",
     "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n",
     "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
     "HTTP/1.1 200 OK\r\nA : 5\r\n\r\n",
@@ -386,6 +393,12 @@ static void test_chunk_limits(void **state)
   assert_int_equal(chunks("3\r\nhel\r\n3\r\nlox\r\n0\r\n\r\n", 100, 5, &body, &rest), RC_FULL);
   assert_int_equal(http1_status(&err), 413);
   buf_fini(&body);
+  static const char *const folded[] = {"0\r\n T: v", "0\r\n\tT: v"};
+  for (size_t i = 0; i < COUNT_OF(folded); i++) {
+    assert_int_equal(chunks(folded[i], 100, 5, &body, &rest), RC_SYNTAX);
+    assert_string_equal(err.reason, "http_fold");
+    buf_fini(&body);
+  }
   static const struct {
     const char *text;
     int want;

@@ -140,6 +140,33 @@ static void test_refused(void **state)
   assert_string_equal(read_name(buf_slice(&b), &dn), "der_set_order");
 }
 
+/* The alphabet of PrintableString (X.680 41.4): what is outside is read, and said. */
+static void test_printable(void **state)
+{
+  static const struct {
+    const char *value;
+    bool bad;
+  } rows[] = {
+    {"azAZ09 '()+,-./:=?", false}, {"", false}, {"a*", true}, {"@a", true}, {"a_b", true}, {"a\x80", true}, {"&", true},
+  };
+  for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    BUF_SCOPED buf_t b = buf_heap(256);
+    dn_t dn;
+    attr_t one = {O, DER_PRINTABLE, rows[i].value, strlen(rows[i].value), false};
+    put_name(&b, &one, 1);
+    size_t n = b.n;
+    buf_byte(&b, '*'); /* lies behind the name */
+    assert_string_equal(read_name(slice_of(b.p, n), &dn), "");
+    assert_int_equal(dn.bad_printable, rows[i].bad);
+  }
+  attr_t zero = ATTR(O, DER_PRINTABLE, "a\0b", false);
+  BUF_SCOPED buf_t b = buf_heap(256);
+  dn_t dn;
+  put_name(&b, &zero, 1);
+  assert_string_equal(read_name(buf_slice(&b), &dn), "");
+  assert_true(dn.bad_printable);
+}
+
 /* Whatever the arena lacks is said so, and no text comes out cut. */
 static void test_memory(void **state)
 {
@@ -189,6 +216,6 @@ static void test_edges(void **state)
 
 int main(void)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_text), cmocka_unit_test(test_cn_types), cmocka_unit_test(test_refused), cmocka_unit_test(test_memory), cmocka_unit_test(test_edges)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_text), cmocka_unit_test(test_cn_types), cmocka_unit_test(test_refused), cmocka_unit_test(test_printable), cmocka_unit_test(test_memory), cmocka_unit_test(test_edges)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

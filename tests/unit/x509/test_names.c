@@ -338,6 +338,7 @@ static void test_memory(void **state)
       done = rc_ok(r);
       assert_true(budget < 64 && (done ? budget > 0 : rc_is(r, RC_NOMEM)));
       assert_int_equal(n.kind == NAME_EDI, !done);
+      if (done) assert_true(n.bytes.p && n.text.p);
     }
   }
 }
