@@ -30,7 +30,7 @@ static struct {
   int pickup_status, csr_status, status_status;
   bool away;
   struct {
-    char path[160], body[6000];
+    char path[160], body[32 * 1024];
   } calls[CALLS_MAX];
   size_t ncalls;
 } server;
@@ -275,6 +275,26 @@ static void test_failures_of_the_connector(void **state)
   }
 }
 
+/* However much longer it becomes as JSON: a job whose end is not reported stays Running for ever. */
+static void test_the_longest_report_arrives(void **state)
+{
+  static const char bytes[] = {'"', '\x01'};
+  for (size_t i = 0; i < sizeof bytes; i++) {
+    static char report[LIM_DEPLOY_REPORT];
+    (void)gone(NULL);
+    assert_int_equal(fresh(NULL), 0);
+    issue("", "DNS:a.test");
+    memset(report, bytes[i], sizeof report - 1);
+    connector.outcome = rc(RC_INVALID);
+    connector.report = report;
+    connector.result.probed = true;
+    work_item_t w = item("FILES");
+    assert_true(rc_is(deployed(&w), RC_CONFLICT));
+    assert_int_equal(server.ncalls, 4);
+    assert_true(called(3, "/agents/ag/jobs/j-1/status", "\"status\":\"Failed\""));
+  }
+}
+
 /* Nothing is begun, and the reason names what failed. */
 static void test_deployments_that_do_not_begin(void **state)
 {
@@ -446,6 +466,7 @@ int main(void)
     T(test_a_deployment_is_reported_from_start_to_end),
     T(test_what_was_not_probed_is_not_verified),
     T(test_failures_of_the_connector),
+    T(test_the_longest_report_arrives),
     T(test_deployments_that_do_not_begin),
     T(test_name_to_verify_with),
     T(test_a_refused_report_changes_nothing),
