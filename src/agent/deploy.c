@@ -12,7 +12,7 @@
 
 #include <stdio.h>
 
-enum { NOTE_MAX = LIM_AGENT_REPLY + 1024, ANSWER_SHOWN = 512 };
+enum { NOTE_MAX = LIM_AGENT_REPLY + 1024 };
 
 /* Not a possible certificate id, so it cannot be one's folder. */
 static const char notes_folder[] = "+deploying";

@@ -8,8 +8,6 @@
 #include "base/log.h"
 #include "wire/json_out.h"
 
-enum { REPORT_MAX = 8 * 1024, DETAIL_MAX = LIM_DEPLOY_REPORT };
-
 rc_t work_item_read(const json_t *node, arena_t *a, work_item_t *ret, err_t *e)
 {
   work_item_t w = {0};
@@ -37,12 +35,12 @@ rc_t work_item_read(const json_t *node, arena_t *a, work_item_t *ret, err_t *e)
 rc_t job_report(agent_t *g, slice_t job_id, const char *status, slice_t error, err_t *e)
 {
   http_answer_t answer = {0};
-  buf_t body = buf_on(g->arena, REPORT_MAX);
+  buf_t body = buf_on(g->arena, JOB_REPORT_MAX);
   buf_t tail = buf_on(g->arena, 256);
   jw_t j = jw_on(&body);
   jw_object(&j);
   jw_put_str(&j, "status", status);
-  if (error.n) jw_put_text(&j, "error", slice_sub(error, 0, DETAIL_MAX));
+  if (error.n) jw_put_text(&j, "error", slice_sub(error, 0, LIM_DEPLOY_REPORT));
   jw_object_end(&j);
   buf_printf(&tail, "/jobs/%.*s/status", SLICE_ARG(job_id));
   buf_byte(&tail, 0);

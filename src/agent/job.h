@@ -7,9 +7,13 @@
 #define AGENT_JOB_H
 
 #include "agent/link.h"
+#include "base/limits.h"
 #include "desc/field.h"
 #include "io/file.h"
 #include "wire/json_in.h"
+
+/* Body of a report: its text, each byte of which may become \u00xx, and the members around it. */
+enum { JOB_REPORT_MAX = 6 * LIM_DEPLOY_REPORT + 1024 };
 
 /* What the steps of a job share; one thread. */
 typedef struct agent {

@@ -4,12 +4,10 @@
 #include "base/log.h"
 #include "wire/json_out.h"
 
-enum { BODY_MAX = 8 * 1024, PATH_MAX_BYTES = 256 };
-
 static rc_t send(agent_t *g, const work_item_t *item, const deploy_result_t *result, slice_t error, err_t *e)
 {
   http_answer_t answer = {0};
-  buf_t body = buf_on(g->arena, BODY_MAX);
+  buf_t body = buf_on(g->arena, JOB_REPORT_MAX);
   jw_t j = jw_on(&body);
   jw_object(&j);
   jw_put_text(&j, "target_id", item->target_id);

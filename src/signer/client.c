@@ -198,7 +198,7 @@ void signer_client_free(signer_client_t *c)
   mem_free(c);
 }
 
-/* Queues the call and waits. RC_CLOSED when the signer went away before or meanwhile. */
+/* Queues the call and waits. RC_CLOSED when the signer went away before or meanwhile, RC_NOMEM by the call's arena. */
 static MUST rc_t wait_for(signer_client_t *c, call_t *k, err_t *e)
 {
   if (sem_init(&k->done, 0, 0) != 0) return err_set(e, RC_INTERNAL, "semaphore", NULL, "no semaphore");
@@ -214,6 +214,7 @@ static MUST rc_t wait_for(signer_client_t *c, call_t *k, err_t *e)
   while (open && sem_wait(&k->done) != 0) continue; /* a signal handler ran */
   (void)sem_destroy(&k->done);
   if (rc_ok(k->code)) return k->code;
+  if (rc_is(k->code, RC_NOMEM)) return err_set(e, RC_NOMEM, "signer_client", NULL, "out of memory");
   err_set(e, k->code.code, "signer_gone", NULL, dead_text);
   if (e) e->retry = true;
   return k->code;

@@ -64,9 +64,33 @@ static void test_lengths_are_bounded_both_ways(void **state)
 
   slice_t many[LIM_CERT_NAMES + 2] = {{NULL, 0}};
   buf_reset(&b);
-  in = full();
-  in.names = (texts_t){many, COUNT_OF(many)};
+  in = (sign_request_t){.names = {many, COUNT_OF(many)}};
   assert_true(rc_is(msg_put(&msg_sign_request, &in, &b), RC_FULL));
+  buf_reset(&b);
+  in.names.n = LIM_CERT_NAMES + 1;
+  assert_true(rc_ok(msg_put(&msg_sign_request, &in, &b)));
+  rest = buf_slice(&b);
+  assert_true(rc_ok(msg_get(&msg_sign_request, &rest, arena, &out)));
+  assert_int_equal(out.names.n, LIM_CERT_NAMES + 1);
+  b.p[4 * 4]++; /* behind the four texts before it, all empty */
+  rest = buf_slice(&b);
+  assert_true(rc_is(msg_get(&msg_sign_request, &rest, arena, &out), RC_FULL));
+}
+
+static void test_a_frame_has_a_longest_body(void **state)
+{
+  for (size_t over = 0; over < 2; over++) {
+    size_t body = 0;
+    BUF_SCOPED buf_t b = buf_heap(LIM_SIGN_FRAME + MSG_HEAD + 1);
+    size_t start = msg_frame_begin(&b, MSG_SIGN);
+    assert_non_null(buf_grow(&b, LIM_SIGN_FRAME + over));
+    rc_t r = msg_frame_end(&b, start, 1);
+    assert_int_equal(r.code, over ? RC_FULL : RC_OK);
+    le_put(b.p + 8, LIM_SIGN_FRAME + over, 4);
+    r = msg_head_check(b.p, &body);
+    assert_int_equal(r.code, over ? RC_FULL : RC_OK);
+    assert_int_equal(body, over ? 0 : LIM_SIGN_FRAME);
+  }
 }
 
 static void test_frames(void **state)
@@ -236,6 +260,7 @@ int main(void)
       cmocka_unit_test(test_request_comes_back),
       cmocka_unit_test(test_every_cut_is_a_syntax_error),
       cmocka_unit_test(test_lengths_are_bounded_both_ways),
+      cmocka_unit_test(test_a_frame_has_a_longest_body),
       cmocka_unit_test(test_frames),
       cmocka_unit_test(test_messages_that_nobody_may_send),
       cmocka_unit_test(test_nobody_gets_what_could_not_be_recorded),

@@ -1,5 +1,6 @@
 #include "fixture.h"
 
+#include "crypto/hash.h"
 #include "signer/record_int.h"
 
 static record_signature_t signature(const char *ref, const char *der)
@@ -215,6 +216,93 @@ static void test_the_index_grows(void **state)
   record_free(r);
 }
 
+static void test_heads(void **state)
+{
+  static const struct {
+    uint32_t length;
+    uint8_t type, padding;
+    bool good;
+  } rows[] = {
+    {RECORD_HEAD + RECORD_SUM, RT_SIGNATURE, 0, true},      {RECORD_HEAD + RECORD_SUM, RT_EVENT, 0, true},
+    {RECORD_HEAD + RECORD_SUM, RT_SIGNATURE - 1, 0, false}, {RECORD_HEAD + RECORD_SUM, RT_EVENT + 1, 0, false},
+    {RECORD_HEAD + RECORD_SUM, RT_REFUSAL, 1, false},       {RECORD_HEAD + RECORD_SUM + 16, RT_REFUSAL, 15, true},
+    {RECORD_HEAD + RECORD_SUM + 16, RT_REFUSAL, 16, false}, {RECORD_HEAD + RECORD_SUM - 16, RT_REFUSAL, 0, false},
+    {RECORD_HEAD + RECORD_SUM + 8, RT_REFUSAL, 0, false},   {RECORD_ENTRY_MAX, RT_REFUSAL, 0, true},
+    {RECORD_ENTRY_MAX + 16, RT_REFUSAL, 0, false},
+  };
+  for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    record_head_t h = {0};
+    uint8_t head[RECORD_HEAD] = "CTRE";
+    le_put(head + 4, rows[i].length, 4);
+    head[12] = rows[i].type;
+    head[13] = rows[i].padding;
+    if (record_head_read(head, &h) != rows[i].good) fail_msg("row %zu", i);
+    assert_int_equal(h.length, rows[i].good ? rows[i].length : 0);
+    head[15] = 1;
+    assert_false(record_head_read(head, &h));
+  }
+}
+
+static rc_t take_line(void *self, slice_t line)
+{
+  buf_t *b = (buf_t *)self;
+  buf_put(b, line);
+  buf_byte(b, '\n');
+  return rc(RC_OK);
+}
+
+/* A certificate is shown by its digest, and by nothing else when it cannot be read. */
+static void test_dump(void **state)
+{
+  err_t e = {0};
+  record_stats_t stats;
+  uint64_t torn;
+  buf_t lines = buf_on(fx.arena, 64 * 1024);
+  record_t *r = opened(&fx);
+  record_refusal_t no = {S("b"), S("iss-local"), S("ceiling_names"), S("names"), S("x.test")};
+  record_event_t event = {S("ca_made"), S("iss-local"), S("detail")};
+  add(r, "a", "der-a");
+  must_be_ok(record_refuse(r, (us_t){2}, &no), NULL);
+  must_be_ok(record_note(r, (us_t){3}, &event), NULL);
+  must_be_ok(record_commit(r, &e), &e);
+  record_free(r);
+  must_be_ok(record_check(&fx.dir, "record.log", take_line, &lines, &stats, &torn, &e), &e);
+  assert_int_equal(stats.entries, 3);
+  assert_int_equal(stats.signatures, 1);
+  buf_byte(&lines, 0);
+  const char *text = (const char *)lines.p;
+  char digest[2 * SHA256_LEN + 1];
+  sha256_hex(S("der-a"), digest);
+  assert_non_null(strstr(text, "\"kind\":\"signature\",\"ref\":\"a\",\"issuer\":\"iss-local\",\"context\":\"context\",\"sha256\":\""));
+  assert_non_null(strstr(text, digest));
+  assert_null(strstr(text, "serial"));
+  assert_non_null(strstr(text, "\"kind\":\"refusal\",\"ref\":\"b\",\"issuer\":\"iss-local\",\"reason\":\"ceiling_names\",\"field\":\"names\",\"value\":\"x.test\"}\n"));
+  assert_non_null(strstr(text, "\"kind\":\"event\",\"event\":\"ca_made\",\"issuer\":\"iss-local\",\"detail\":\"detail\"}\n"));
+}
+
+/* A run of refusals is looked through 4096 entries at a time. */
+static void test_tail_behind_many_refusals(void **state)
+{
+  enum { STEPS = 4096 };
+  err_t e = {0};
+  record_entry_t v[1];
+  size_t n;
+  uint64_t before = 0;
+  record_t *r = opened(&fx);
+  record_refusal_t no = {.reason = S("no")};
+  add(r, "a", "der-a");
+  uint64_t first_end = record_stats(r).bytes;
+  for (int i = 0; i < STEPS; i++) must_be_ok(record_refuse(r, (us_t){1}, &no), NULL);
+  must_be_ok(record_commit(r, &e), &e);
+  must_be_ok(record_tail(r, 0, 1, fx.arena, v, &n, &before, &e), &e);
+  assert_int_equal(n, 0);
+  assert_int_equal(before, first_end);
+  must_be_ok(record_tail(r, before, 1, fx.arena, v, &n, &before, &e), &e);
+  assert_int_equal(n, 1);
+  assert_int_equal(before, 0);
+  record_free(r);
+}
+
 static void test_tail_pages(void **state)
 {
   err_t e = {0};
@@ -320,7 +408,10 @@ int main(void)
       T(test_a_foreign_file_is_refused),
       T(test_one_signer_at_a_time),
       T(test_the_index_grows),
+      cmocka_unit_test(test_heads),
+      T(test_dump),
       T(test_tail_pages),
+      T(test_tail_behind_many_refusals),
       T(test_a_failed_commit_takes_back_its_entries),
       T(test_a_dead_disk_breaks_the_record),
       T(test_allocations_may_fail),

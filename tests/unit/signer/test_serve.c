@@ -210,6 +210,24 @@ static void test_callers_learn_that_the_signer_is_gone(void **state)
   fixture_stop(&f);
 }
 
+/* One caller's arena is full: the line is as good as before. */
+static void test_a_reply_that_does_not_fit_the_callers_memory(void **state)
+{
+  fixture_t f;
+  err_t e = {0};
+  sign_answer_t a;
+  fixture_start(&f, (slice_t){NULL, 0});
+  KEY_SCOPED sigkey_t *key = fixture_key(KEY_P256, 0);
+  sign_request_t rq = request(&f, key);
+  ARENA_SCOPED arena_t *small = arena_new(64);
+  assert_true(rc_is(signer_sign(f.client, &rq, small, &a, &e), RC_NOMEM));
+  assert_string_equal(e.reason, "signer_client");
+  e = (err_t){0};
+  must_be_ok(signer_sign(f.client, &rq, f.arena, &a, &e), &e);
+  assert_true(a.from_record);
+  fixture_stop(&f);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -219,6 +237,7 @@ int main(void)
       cmocka_unit_test(test_many_callers_one_signature_each_ref),
       cmocka_unit_test(test_tail_gives_the_newest_signatures_oldest_first),
       cmocka_unit_test(test_callers_learn_that_the_signer_is_gone),
+      cmocka_unit_test(test_a_reply_that_does_not_fit_the_callers_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -77,7 +77,11 @@ static void test_issuer_names_that_are_no_file_names(void **state)
     assert_true(rc_is(store_issuer_check(slice_str(rows[i]), &e), RC_INVALID));
     assert_string_equal(e.reason, "issuer_name");
   }
+  static const char longest[] = "01234567890123456789012345678901234567890123456789012345678901234";
   assert_true(rc_ok(store_issuer_check(S("iss-local"), NULL)));
+  assert_true(rc_ok(store_issuer_check(S("A.b_c-9"), NULL)));
+  assert_true(rc_ok(store_issuer_check(slice_of(longest, 64), NULL)));
+  assert_false(rc_ok(store_issuer_check(slice_of(longest, 65), NULL)));
 }
 
 static void test_ceiling_is_exchanged_under_the_same_key(void **state)
