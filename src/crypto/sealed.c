@@ -26,6 +26,7 @@ static bool feed(EVP_CIPHER_CTX *c, bool seal, slice_t in, uint8_t *out)
 {
   int n = 0;
   if (in.n == 0) return true;
+  if (in.n > INT_MAX) return false;
   int ok = seal ? EVP_EncryptUpdate(c, out, &n, in.p, (int)in.n) : EVP_DecryptUpdate(c, out, &n, in.p, (int)in.n);
   return ok == 1 && (size_t)n == in.n;
 }
@@ -37,7 +38,6 @@ static bool feed(EVP_CIPHER_CTX *c, bool seal, slice_t in, uint8_t *out)
 static rc_t aead_seal(const uint8_t key[AEAD_KEY], const uint8_t nonce[AEAD_NONCE], slice_t aad, slice_t plain,
                       uint8_t *out)
 {
-  if (plain.n > INT_MAX) return rc(RC_FULL);
   EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
   int n = 0;
   bool ok = c && EVP_EncryptInit_ex2(c, lib_get()->aes256gcm, key, nonce, NULL) == 1 && feed(c, true, aad, NULL) &&
@@ -51,7 +51,6 @@ static rc_t aead_seal(const uint8_t key[AEAD_KEY], const uint8_t nonce[AEAD_NONC
 static rc_t aead_open(const uint8_t key[AEAD_KEY], const uint8_t nonce[AEAD_NONCE], slice_t aad, slice_t sealed,
                       uint8_t *out)
 {
-  if (sealed.n > INT_MAX) return rc(RC_FULL);
   slice_t text = slice_of(sealed.p, sealed.n - AEAD_TAG);
   uint8_t tag[AEAD_TAG];
   memcpy(tag, sealed.p + text.n, AEAD_TAG);
