@@ -159,6 +159,10 @@ static void test_as_many_words_and_flags_as_there_is_room_for(void **state)
   assert_string_equal(capture.text, "error: more than 64 arguments\n");
   assert_int_equal(parsed(repeated("certs list", " -page=1", CLI_GIVEN_MAX)), CLI_DONE);
   assert_int_equal(cli.ngiven, CLI_GIVEN_MAX);
+  texts_t v = {0};
+  assert_true(slice_is(cli_flag(&cli, "page"), "1"));
+  assert_true(rc_ok(cli_flag_list(&cli, "page", &v)));
+  assert_int_equal(v.n, CLI_GIVEN_MAX);
   assert_int_equal(parsed(repeated("certs list", " -page=1", CLI_GIVEN_MAX + 1)), CLI_USAGE);
   assert_string_equal(capture.text, "error: more than 256 flags\n");
 }
