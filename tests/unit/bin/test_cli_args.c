@@ -1,32 +1,14 @@
 /* What a command line becomes: the command, its arguments and flags, or what is said about it. */
 #include "bin/cli.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "../arena.h"
 
 #include "capture.h"
 
 enum { WORDS_MAX = 300 };
 
-static arena_t *arena;
 static cli_t cli;
 static capture_t capture;
-
-static int fresh(void **state)
-{
-  arena = arena_new(1 << 20);
-  return arena ? 0 : -1;
-}
-
-static int gone(void **state)
-{
-  arena_free(arena);
-  return 0;
-}
 
 typedef struct line {
   char *argv[WORDS_MAX + 1];
@@ -159,6 +141,10 @@ static void test_as_many_words_and_flags_as_there_is_room_for(void **state)
   assert_string_equal(capture.text, "error: more than 64 arguments\n");
   assert_int_equal(parsed(repeated("certs list", " -page=1", CLI_GIVEN_MAX)), CLI_DONE);
   assert_int_equal(cli.ngiven, CLI_GIVEN_MAX);
+  texts_t v = {0};
+  assert_true(slice_is(cli_flag(&cli, "page"), "1"));
+  assert_true(rc_ok(cli_flag_list(&cli, "page", &v)));
+  assert_int_equal(v.n, CLI_GIVEN_MAX);
   assert_int_equal(parsed(repeated("certs list", " -page=1", CLI_GIVEN_MAX + 1)), CLI_USAGE);
   assert_string_equal(capture.text, "error: more than 256 flags\n");
 }
@@ -278,7 +264,6 @@ static void test_help(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, fresh, gone)
     T(test_lines),
     T(test_forms_of_output),
     T(test_lines_that_make_no_sense),

@@ -1,4 +1,5 @@
 /* What the CLI prints of an answer. */
+#include "base/mem.h"
 #include "bin/cli.h"
 
 #include <setjmp.h>
@@ -54,11 +55,17 @@ static void test_json_is_indented(void **state)
     {"{\"a\":[1,{\"b\":null}],\"c\":true}", "{\n  \"a\": [\n    1,\n    {\n      \"b\": null\n    }\n  ],\n  \"c\": true\n}\n"},
     {"[\"{,:[]}\",\"\\\"]\",\"\\\\\"]", "[\n  \"{,:[]}\",\n  \"\\\"]\",\n  \"\\\\\"\n]\n"},
     {"\"\"", "\"\"\n"},
+    {"[\"cut", "[\n  \"cut\n"}, /* not valid: nothing behind the end is read */
   };
   for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    size_t n = strlen(rows[i][0]);
+    uint8_t *exact = mem_alloc(n);
+    assert_non_null(exact);
+    memcpy(exact, rows[i][0], n);
     capture_begin(&capture, stdout);
-    cli_print_compact(slice_str(rows[i][0]));
+    cli_print_compact(slice_of(exact, n));
     assert_string_equal(capture_end(&capture), rows[i][1]);
+    mem_free(exact);
   }
 }
 

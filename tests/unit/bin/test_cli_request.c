@@ -1,29 +1,11 @@
 /* What the CLI makes of an answer, good or not. */
 #include "bin/cli.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "../arena.h"
 
 #include "capture.h"
 
-static arena_t *arena;
 static capture_t capture;
-
-static int fresh(void **state)
-{
-  arena = arena_new(1 << 20);
-  return arena ? 0 : -1;
-}
-
-static int gone(void **state)
-{
-  arena_free(arena);
-  return 0;
-}
 
 static void test_statuses(void **state)
 {
@@ -93,10 +75,31 @@ static void test_answers_that_are_no_json(void **state)
   }
 }
 
+/* Refused before anything is sent: such a key could write headers of its own. */
+static void test_keys_that_could_end_their_line(void **state)
+{
+  static const struct {
+    const char *key;
+    bool refused;
+  } rows[] = {{"!~", false}, {"", false}, {"a b", true}, {"a\r\nX: y", true}, {"a\x7f", true}, {"\x80", true}, {"a\x1f", true}};
+  static cli_t cli;
+  for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    uint8_t key[16] = {0};
+    memcpy(key, rows[i].key, strlen(rows[i].key));
+    conf_t conf = {.api_key = {.p = key, .n = strlen(rows[i].key)}, .server_url = S("no url")};
+    cli = (cli_t){.arena = arena, .conf = &conf};
+    capture_begin(&capture, stderr);
+    int code = cli_connect(&cli);
+    (void)capture_end(&capture);
+    assert_int_equal(code, CLI_FAILED);
+    assert_int_equal(strcmp(capture.text, "error: the API key has characters that no key has\n") == 0, rows[i].refused);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, fresh, gone)
+    T(test_keys_that_could_end_their_line),
     T(test_statuses),
     T(test_failed_exchanges_come_with_advice),
     T(test_answers_that_are_no_json),

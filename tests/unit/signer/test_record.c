@@ -1,4 +1,4 @@
-#include "fixture.h"
+#include "folder.h"
 
 #include "crypto/hash.h"
 #include "signer/record_int.h"
@@ -52,20 +52,6 @@ static void replace(fixture_t *f, slice_t bytes)
 {
   err_t e = {0};
   must_be_ok(file_write(&f->dir, "record.log", bytes, FILE_PRIVATE, &e), &e);
-}
-
-static fixture_t fx;
-
-static int fresh(void **state)
-{
-  fixture_folder(&fx);
-  return 0;
-}
-
-static int gone(void **state)
-{
-  fixture_clean(&fx);
-  return 0;
 }
 
 static void test_pending_and_committed_are_found(void **state)

@@ -1,4 +1,4 @@
-#include "fixture.h"
+#include "folder.h"
 
 #include "wire/pem.h"
 
@@ -7,20 +7,6 @@ static const us_t now = {INT64_C(1790000000) * US_PER_S};
 static store_t store_of(fixture_t *f, const char *passphrase)
 {
   return (store_t){&f->dir, slice_str(passphrase), &rng_system};
-}
-
-static fixture_t fx;
-
-static int fresh(void **state)
-{
-  fixture_folder(&fx);
-  return 0;
-}
-
-static int gone(void **state)
-{
-  fixture_clean(&fx);
-  return 0;
 }
 
 static void test_a_ca_comes_back_as_it_was_made(void **state)

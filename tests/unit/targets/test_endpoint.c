@@ -3,29 +3,13 @@
 
 #include "base/buf.h"
 
+#include "../arena.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <cmocka.h>
-
-static arena_t *arena;
-
-static int fresh(void **state)
-{
-  arena = arena_new(1 << 20);
-  return arena ? 0 : -1;
-}
-
-static int gone(void **state)
-{
-  arena_free(arena);
-  return 0;
-}
 
 static void test_configurations(void **state)
 {
@@ -173,7 +157,6 @@ static void test_nothing_to_ask(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, fresh, gone)
     T(test_configurations),
     T(test_tries),
     T(test_pauses),

@@ -4,11 +4,16 @@
  */
 #include "targets/nginx.h"
 
+#include "base/limits.h"
+#include "base/log.h"
+#include "io/file.h"
 #include "targets/pair.h"
 
 #include "../arena.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -130,6 +135,8 @@ static void test_certificates(void **state)
     {"DNS:*.example.test", "a.b.example.test", -1, 1, "pair_name"},
     {"DNS:www.example.test.evil.test", "www.example.test", -1, 1, "pair_name"},
     {"email:www@example.test", "www.example.test", -1, 1, "pair_name"},
+    {"DNS:www.example.test", "www.example.test", 0, 1, NULL}, /* both ends belong to it */
+    {"DNS:www.example.test", "www.example.test", -1, 0, NULL},
     {"DNS:www.example.test", "www.example.test", 1, 2, "pair_not_yet"},
     {"DNS:www.example.test", "www.example.test", -2, -1, "pair_expired"},
   };
@@ -185,12 +192,74 @@ static void test_what_is_no_pair(void **state)
   EVP_PKEY_free(other);
 }
 
+/* --- files --- */
+
+static char root[48];
+
+static void read_back(const char *name, buf_t *out)
+{
+  char path[96];
+  snprintf(path, sizeof path, "%s/%s", root, name);
+  buf_reset(out);
+  rc_t r = file_read_path(path, 64 * 1024, out, NULL);
+  if (!rc_ok(r)) buf_puts(out, "(none)");
+}
+
+static us_t fixed_wall(void *self)
+{
+  return (us_t){NOW * US_PER_S};
+}
+
+static int64_t fixed_mono(void *self)
+{
+  return 0;
+}
+
+/* The chain behind the leaf, or in a file of its own; a line break at the end of each, whoever wrote the text. */
+static void test_what_is_in_the_files(void **state)
+{
+  static const timesrc_t fixed = {fixed_wall, fixed_mono, NULL};
+  EVP_PKEY *k = EVP_EC_gen("P-256");
+  slice_t leaf = cert_pem(k, "DNS:a.test", NOW - DAY, NOW + DAY), key = key_pem(k);
+  slice_t with_break = arena_printf(arena, "%.*s%.*s", SLICE_ARG(leaf), SLICE_ARG(leaf));
+  EVP_PKEY_free(k);
+  for (int own_file = 0; own_file < 2; own_file++) {
+    for (size_t cut = 0; cut < 2; cut++) {
+      char command[96];
+      dir_t d = DIR_CLOSED;
+      buf_t have = buf_on(arena, 64 * 1024), report = buf_on(arena, LIM_DEPLOY_REPORT);
+      deploy_result_t result = {0};
+      err_t e = {0};
+      assert_true(rc_ok(dir_private(root, &d, NULL)));
+      dir_close(&d);
+      slice_t config = arena_printf(arena, "{\"cert_path\":\"%s/c\",\"key_path\":\"%s/k\",%s%s%s\"reload_command\":\"true\",\"validate_command\":\"true\"}",
+                                    root, root, own_file ? "\"chain_path\":\"" : "", own_file ? root : "", own_file ? "/h\"," : "");
+      deploy_job_t job = {.leaf_pem = slice_sub(leaf, 0, leaf.n - cut), .chain_pem = slice_sub(leaf, 0, leaf.n - cut), .key_pem = key, .config = config};
+      deploy_context_t cx = {.arena = arena, .time = &fixed, .report = &report};
+      rc_t r = target_nginx.deploy(&cx, &job, &result, &e);
+      if (!rc_ok(r)) fail_msg("%.*s", SLICE_ARG(buf_slice(&report)));
+      assert_true(result.verify_skipped);
+      read_back("c", &have);
+      assert_true(slice_eq(buf_slice(&have), own_file ? leaf : with_break));
+      read_back("h", &have);
+      assert_true(own_file ? slice_eq(buf_slice(&have), leaf) : slice_is(buf_slice(&have), "(none)"));
+      read_back("k", &have);
+      assert_true(slice_eq(buf_slice(&have), key));
+      snprintf(command, sizeof command, "rm -r %s", root);
+      assert_int_equal(system(command), 0);
+    }
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
     T(test_configurations),
     T(test_certificates),
     T(test_what_is_no_pair),
+    T(test_what_is_in_the_files),
   };
+  log_setup(LOG_ERROR, false);
+  snprintf(root, sizeof root, "%s/certctl-nginx-%d", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (int)getpid());
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
