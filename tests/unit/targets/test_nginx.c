@@ -34,6 +34,7 @@ static const struct {
   {"{\"cert_path\":\"/x/c\",\"validate_command\":\"x\"}", "reload_command"},
   {"{\"cert_path\":\"/x/c\",\"reload_command\":\"x\"}", "validate_command"},
   {"{\"cert_path\":\"c.pem\",\"reload_command\":\"x\",\"validate_command\":\"x\"}", "cert_path"},
+  {"{\"cert_path\":\"/\",\"reload_command\":\"x\",\"validate_command\":\"x\"}", "cert_path"},
   {"{" BASE ",\"key_path\":\"k.pem\"}", "key_path"},
   {"{" BASE ",\"key_path\":\"/x/c.pem\"}", "key_path"},
   {"{" BASE ",\"key_path\":\"/x/k\",\"chain_path\":\"/x/k\"}", "chain_path"},
