@@ -41,20 +41,11 @@ static bool on_tick(void *self)
   return !(l->may_give_up && l->stopping(l->self));
 }
 
-/* A key with a line break in it would be a second header. */
-static bool is_header_text(slice_t s)
-{
-  for (size_t i = 0; i < s.n; i++) {
-    if (s.p[i] <= 0x20 || s.p[i] >= 0x7f) return false;
-  }
-  return s.n > 0;
-}
-
 static rc_t make_headers(link_t *l, const link_options_t *o, err_t *e)
 {
   uint8_t instance[LINK_INSTANCE_HEX / 2];
   char hex[LINK_INSTANCE_HEX + 1];
-  if (!is_header_text(o->api_key))
+  if (o->api_key.n == 0 || !http1_visible(o->api_key))
     return err_set(e, RC_INVALID, "agent_api_key", "CERTCTL_API_KEY", "must be printable characters without blanks");
   rng_fill(o->rng, instance, sizeof instance);
   hex_encode(slice_of(instance, sizeof instance), hex);

@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <unistd.h>
 
 static const char *const names[] = {
@@ -37,6 +38,12 @@ const char *failpoint_name(enum failpoint i)
 {
   CHECK(i < FP_COUNT);
   return names[i];
+}
+
+int failpoint_list(void)
+{
+  for (int i = 0; i < FP_COUNT; i++) puts(names[i]);
+  return 0;
 }
 
 void failpoint_pass(enum failpoint i)

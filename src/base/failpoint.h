@@ -37,8 +37,11 @@ enum failpoint {
 /* Arms one point from the text "name[:nth]"; NULL or empty disarms. False if unknown. */
 bool failpoint_arm(const char *spec);
 
-/* Name of point i, for --list-failpoints. */
+/* Name of point i. */
 const char *failpoint_name(enum failpoint i);
+
+/* Prints the names, one a line, as the programs' --list-failpoints does; returns 0, the exit status. */
+int failpoint_list(void);
 
 void failpoint_pass(enum failpoint i);
 

@@ -52,12 +52,6 @@ static int help(void)
   return 0;
 }
 
-static int list_failpoints(void)
-{
-  for (enum failpoint i = 0; i < FP_COUNT; i++) puts(failpoint_name(i));
-  return 0;
-}
-
 static int version(void)
 {
   printf("certctl-agent %s %s\n", version_text(), version_commit());
@@ -68,7 +62,7 @@ static const struct {
   const char *name;
   int (*run)(void);
 } questions[] = {
-  {"help", help}, {"h", help}, {"version", version}, {"list-failpoints", list_failpoints}};
+  {"help", help}, {"h", help}, {"version", version}, {"list-failpoints", failpoint_list}};
 
 /* Answers that need no configuration; -1 if none was asked. */
 static int answer(int argc, char **argv)

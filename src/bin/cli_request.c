@@ -29,19 +29,11 @@ static MUST rc_t read_bundle(cli_t *c, slice_t *ret, err_t *e)
   return rc(RC_OK);
 }
 
-/* A key that could end its header line would write the next one. */
-static bool is_header_safe(slice_t s)
-{
-  for (size_t i = 0; i < s.n; i++)
-    if (s.p[i] <= 0x20 || s.p[i] >= 0x7f) return false;
-  return true;
-}
-
 int cli_connect(cli_t *c)
 {
   err_t e = {0};
   slice_t pem;
-  if (!is_header_safe(slice_of(c->conf->api_key.p, c->conf->api_key.n)))
+  if (!http1_visible(slice_of(c->conf->api_key.p, c->conf->api_key.n)))
     return cli_fail(CLI_FAILED, "the API key has characters that no key has");
   if (!rc_ok(read_bundle(c, &pem, &e))) return cli_fail_err(CLI_FAILED, &e);
   char agent[64];

@@ -25,12 +25,6 @@ static const char usage[] =
 
 enum { EXIT_USAGE = 2 };
 
-static int list_failpoints(void)
-{
-  for (int i = 0; i < FP_COUNT; i++) puts(failpoint_name((enum failpoint)i));
-  return 0;
-}
-
 /* What the arguments ask for; -1 = serve. */
 static int answer(int argc, char **argv, bool *ret_check)
 {
@@ -40,7 +34,7 @@ static int answer(int argc, char **argv, bool *ret_check)
     if (slice_is(a, "--check")) *ret_check = true;
     else if (slice_is(a, "--help") || slice_is(a, "-h")) return fputs(usage, stdout) < 0;
     else if (slice_is(a, "--version")) return printf("certctl-server %s\n", version_text()) < 0;
-    else if (slice_is(a, "--list-failpoints")) return list_failpoints();
+    else if (slice_is(a, "--list-failpoints")) return failpoint_list();
     else {
       fprintf(stderr, "certctl-server: unknown argument %s (see --help)\n", argv[i]);
       return EXIT_USAGE;

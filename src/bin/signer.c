@@ -255,8 +255,7 @@ static int list_failpoints(const conf_t *c, int argc, char **argv)
   (void)c;
   (void)argc;
   (void)argv;
-  for (enum failpoint i = 0; i < FP_COUNT; i++) puts(failpoint_name(i));
-  return 0;
+  return failpoint_list();
 }
 
 static const struct command {

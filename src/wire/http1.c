@@ -500,6 +500,13 @@ rc_t http1_response(slice_t in, size_t *scan, http1_method_t request, http1_head
 
 /* --- looking up --- */
 
+bool http1_visible(slice_t s)
+{
+  for (size_t i = 0; i < s.n; i++)
+    if (s.p[i] <= 0x20 || s.p[i] >= 0x7f) return false;
+  return true;
+}
+
 slice_t http1_header(const http1_head_t *head, const char *name)
 {
   slice_t want = slice_str(name);

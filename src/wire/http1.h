@@ -70,6 +70,9 @@ int http1_status(const err_t *e);
 /* First field of this name in any case; {NULL, 0} when absent. */
 slice_t http1_header(const http1_head_t *head, const char *name);
 
+/* True for visible ASCII alone (VCHAR of RFC 5234): text that cannot end its header line and begin another. */
+bool http1_visible(slice_t s);
+
 /* Decoder of a chunked body (RFC 9112 7.1); {0} is a new one. */
 typedef struct http1_chunks {
   uint8_t state;

@@ -499,12 +499,21 @@ static void test_shared_data(void **state)
   assert_true(n >= 28);
 }
 
+static void test_text_that_cannot_end_its_line(void **state)
+{
+  for (int c = 0; c < 256; c++) {
+    const uint8_t text[] = {'a', (uint8_t)c, 'b'};
+    assert_int_equal(http1_visible((slice_t){text, 3}), c > ' ' && c <= '~');
+  }
+  assert_true(http1_visible(S("")));
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_request), cmocka_unit_test(test_cases),  cmocka_unit_test(test_reasons), cmocka_unit_test(test_methods),
     cmocka_unit_test(test_forms), cmocka_unit_test(test_limits), cmocka_unit_test(test_limit_of_an_unfinished_line),  cmocka_unit_test(test_response), cmocka_unit_test(test_chunks),
-    cmocka_unit_test(test_chunk_limits), cmocka_unit_test(test_shared_data),
+    cmocka_unit_test(test_chunk_limits), cmocka_unit_test(test_shared_data), cmocka_unit_test(test_text_that_cannot_end_its_line),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
