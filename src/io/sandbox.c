@@ -45,9 +45,11 @@ typedef struct ll_ruleset {
   uint64_t fs, net, scoped;
 } ll_ruleset_t;
 
-static int ll_abi(void)
+static MUST rc_t ll_abi(int *ret, err_t *e)
 {
-  return (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+  *ret = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+  if (*ret >= 1) return rc(RC_OK);
+  return err_set(e, RC_INVALID, "sandbox_landlock", "CERTCTL_SANDBOX", "must be off: this kernel has no Landlock");
 }
 
 static uint64_t ll_known_fs(int abi)
@@ -79,9 +81,8 @@ static MUST rc_t ll_add(int ruleset, const sandbox_path_t *p, uint64_t known, er
 
 rc_t sandbox_files(const sandbox_path_t *paths, size_t n, err_t *e)
 {
-  int abi = ll_abi();
-  if (abi < 1)
-    return err_set(e, RC_INVALID, "sandbox_landlock", "CERTCTL_SANDBOX", "must be off: this kernel has no Landlock");
+  int abi;
+  TRY(ll_abi(&abi, e));
   ll_ruleset_t attr = {.fs = ll_known_fs(abi)};
   size_t size = offsetof(ll_ruleset_t, net);
   if (abi >= 6) {
@@ -103,8 +104,8 @@ rc_t sandbox_files(const sandbox_path_t *paths, size_t n, err_t *e)
 
 rc_t sandbox_supported(err_t *e)
 {
-  if (ll_abi() < 1)
-    return err_set(e, RC_INVALID, "sandbox_landlock", "CERTCTL_SANDBOX", "must be off: this kernel has no Landlock");
+  int abi;
+  TRY(ll_abi(&abi, e));
   if (seccomp_api_get() < 2)
     return err_set(e, RC_INVALID, "sandbox_seccomp", "CERTCTL_SANDBOX",
                    "must be off: this kernel has no seccomp filter");
