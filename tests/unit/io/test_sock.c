@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -139,12 +140,52 @@ static void test_names(void **state)
   assert_int_equal(sock_connect(S("127.0.0.1"), 1, &w, &s, NULL).code, RC_TIMEOUT);
 }
 
+/* A name may have as many bytes as a DNS name has; the resolver says what it thinks of one. */
+static void test_longest_name(void **state)
+{
+  char name[254];
+  sock_patience_t w = patience(2000, NULL, NULL);
+  sock_t s = SOCK_CLOSED;
+  err_t e = {0};
+  memset(name, 'a', sizeof name);
+  assert_true(rc_is(sock_connect(slice_of(name, 253), 1, &w, &s, &e), RC_NOTFOUND));
+  assert_string_equal(e.text, "cannot find the server's name");
+  assert_true(e.retry);
+  assert_true(rc_is(sock_connect(slice_of(name, 254), 1, &w, &s, &e), RC_NOTFOUND));
+  assert_string_equal(e.text, "is not a host name");
+}
+
+/* In a program that was started without standard input, 0 is a descriptor as any other. */
+static int use_zero(void)
+{
+  int fds[2];
+  char c;
+  size_t n;
+  (void)close(0);
+  if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0 || fds[0] != 0) return 1;
+  sock_t s = {fds[0]};
+  if (!rc_ok(sock_write(&s, "x", 1, &n))) return 2;
+  sock_close(&s);
+  return read(fds[1], &c, 1) == 1 && read(fds[1], &c, 1) == 0 ? 0 : 3;
+}
+
+static void test_descriptor_zero_is_one(void **state)
+{
+  int status;
+  pid_t pid = fork();
+  if (pid == 0) _exit(use_zero());
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_int_equal(status, 0);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_read_and_write),
     cmocka_unit_test(test_waits),
     cmocka_unit_test(test_names),
+    cmocka_unit_test(test_longest_name),
+    cmocka_unit_test(test_descriptor_zero_is_one),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
