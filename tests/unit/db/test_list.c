@@ -4,26 +4,7 @@
 #include <sqlite3.h>
 #include <stdio.h>
 
-static int setup(void **state)
-{
-  static fix_t f;
-  fix_open(&f);
-  *state = &f;
-  return 0;
-}
-
-static int teardown(void **state)
-{
-  fix_close(*state);
-  return 0;
-}
-
 enum { NAME = 1, ENVIRONMENT = 4, OWNER = 5, STATUS = 9, EXPIRES = 11, CREATED = 12, UPDATED = 13 };
-
-static void must(rc_t r, const err_t *e)
-{
-  if (!rc_ok(r)) fail_msg("%s: %s %s", rc_name(r), e->reason ? e->reason : "", e->value);
-}
 
 static void store(fix_t *f, const certificate_t *rows, size_t n)
 {
@@ -31,7 +12,7 @@ static void store(fix_t *f, const certificate_t *rows, size_t n)
     err_t e = {0};
     cmd_t *c = cmd_new(f->a);
     for (size_t k = i; k < n && k < i + 100; k++) cmd_add(c, list_insert(f->a, &res_certificate, &rows[k]), 1);
-    must(db_submit(f->db, c, &e), &e);
+    fix_must(db_submit(f->db, c, &e), &e);
   }
 }
 
@@ -58,9 +39,9 @@ static page_t ask(fix_t *f, list_query_t q)
   q.res = &res_certificate;
   if (!q.page) q.page = 1;
   if (!q.per_page) q.per_page = 50;
-  must(db_read_begin(f->db, &r, &e), &e);
+  fix_must(db_read_begin(f->db, &r, &e), &e);
   db_read_limits(r, LIST_STATEMENTS, (uint32_t)q.per_page + 3);
-  must(list_page(r, f->a, &q, &rows, &p.n, &p.total, &e), &e);
+  fix_must(list_page(r, f->a, &q, &rows, &p.n, &p.total, &e), &e);
   db_read_end(r);
   p.rows = rows;
   return p;
@@ -78,8 +59,8 @@ static void test_round_trip(void **state)
   in.environment = S("");
   store(f, &in, 1);
   db_read_t *r = NULL;
-  must(db_read_begin(f->db, &r, &e), &e);
-  must(list_get(r, f->a, &res_certificate, S("cert-1"), &out, &e), &e);
+  fix_must(db_read_begin(f->db, &r, &e), &e);
+  fix_must(list_get(r, f->a, &res_certificate, S("cert-1"), &out, &e), &e);
   assert_int_equal(list_get(r, f->a, &res_certificate, S("cert-2"), &out, &e).code, RC_NOTFOUND);
   db_read_end(r);
   assert_true(slice_eq(out.name, in.name));
@@ -104,12 +85,12 @@ static void test_update_and_delete(void **state)
   row.created_at.us = 9;
   cmd_t *c = cmd_new(f->a);
   cmd_add(c, list_update(f->a, &res_certificate, &row, 1u << NAME | 1u << STATUS | 1u), 1);
-  must(db_submit(f->db, c, &e), &e);
+  fix_must(db_submit(f->db, c, &e), &e);
   assert_int_equal(sql_number(f, "select count(*) from managed_certificates where name = 'b.example' and status = 'Active' and created_at = 5"), 1);
   c = cmd_new(f->a);
   cmd_add(c, list_update(f->a, &res_certificate, &row, 0), 1); /* nothing to set: is it there? */
   cmd_add(c, list_delete(f->a, &res_certificate, S("cert-1")), 1);
-  must(db_submit(f->db, c, &e), &e);
+  fix_must(db_submit(f->db, c, &e), &e);
   assert_int_equal(sql_number(f, "select count(*) from managed_certificates"), 0);
 }
 
@@ -211,7 +192,7 @@ static void test_page_bounds(void **state)
   size_t n = 7;
   int64_t total = 7;
   db_read_t *r = NULL;
-  must(db_read_begin(f->db, &r, &e), &e);
+  fix_must(db_read_begin(f->db, &r, &e), &e);
   const list_query_t bad[] = {{.res = &res_team, .sort = -1, .page = 1, .per_page = 0}, {.res = &res_team, .sort = -1, .page = 0, .per_page = 1},
                               {.res = &res_team, .sort = -1, .page = 1, .per_page = LIST_ROWS_MAX + 1}};
   for (size_t i = 0; i < COUNT_OF(bad); i++) assert_int_equal(list_page(r, f->a, &bad[i], &rows, &n, &total, &e).code, RC_INVALID);
@@ -362,7 +343,7 @@ static void test_many_shapes(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-#define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(test_##name, fix_setup, fix_teardown)
     T(round_trip), T(update_and_delete), T(search_signs), T(filters), T(orders), T(page_bounds), T(cursor_walk), T(page_walk),
     T(far_pages), T(total_follows), T(many_shapes),
   };

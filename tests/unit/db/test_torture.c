@@ -119,20 +119,6 @@ static int group_setup(void **state)
   return sqlite3_vfs_register(&shim_vfs, 1);
 }
 
-static int setup(void **state)
-{
-  static fix_t f;
-  fix_open(&f);
-  *state = &f;
-  return 0;
-}
-
-static int teardown(void **state)
-{
-  fix_close(*state);
-  return 0;
-}
-
 /* --- one command of three parts --- */
 
 static rc_t three_parts(fix_t *f, arena_t *a, int i, err_t *e)
@@ -348,7 +334,7 @@ static void test_open_memory(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-#define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(test_##name, fix_setup, fix_teardown)
     T(full_disk), T(full_disk_once), T(io_error), T(sqlite_memory), T(read_memory), T(own_memory), T(open_memory),
   };
   return cmocka_run_group_tests(tests, group_setup, NULL);
