@@ -45,6 +45,7 @@ static void test_unique(void **state)
   err_t e = {0};
   put_team(f, "team-1", "one", 1);
   expect(try_team(f->db, f->a, "team-2", "one", 1, &e), &e, RC_CONFLICT, "unique", "teams.name");
+  assert_false(e.retry); /* it would fail again */
   e = (err_t){0};
   expect(try_team(f->db, f->a, "team-1", "two", 1, &e), &e, RC_CONFLICT, "unique", "teams.id");
   assert_int_equal(sql_number(f, "select count(*) from teams where id like 'team-%'"), 1);

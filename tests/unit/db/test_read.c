@@ -150,6 +150,37 @@ static void test_query_steps(void **state)
   db_read_end(r);
 }
 
+/* One to DB_STAMP_MAX tables have a common stamp; which ones they are matters. */
+static void test_stamp_of_several_tables(void **state)
+{
+  static const char *const tables[DB_STAMP_MAX + 1] = {"teams", "owners", "jobs", "agents", "issuers"};
+  fix_t *f = *state;
+  err_t e = {0};
+  uint64_t one, both, again, v;
+  db_read_t *r = begin(f);
+  assert_int_equal(db_stamp(r, tables, 0, &v, &e).code, RC_FULL);
+  fix_must(db_stamp(r, tables, DB_STAMP_MAX, &v, &e), &e);
+  assert_int_equal(db_stamp(r, tables, DB_STAMP_MAX + 1, &v, &e).code, RC_FULL);
+  fix_must(db_stamp(r, tables, 1, &one, &e), &e);
+  fix_must(db_stamp(r, tables, 2, &both, &e), &e);
+  fix_must(db_stamp(r, tables, 1, &again, &e), &e);
+  assert_true(one == again);
+  db_read_end(r);
+  put_team(f, "team-1", "one", 1);
+  r = begin(f);
+  fix_must(db_stamp(r, tables, 1, &again, &e), &e);
+  assert_true(one != again);
+  fix_must(db_stamp(r, tables, 2, &again, &e), &e);
+  assert_true(both != again);
+  fix_must(db_stamp(r, tables + 1, 1, &one, &e), &e);
+  db_read_end(r);
+  put_team(f, "team-2", "two", 2);
+  r = begin(f);
+  fix_must(db_stamp(r, tables + 1, 1, &again, &e), &e);
+  assert_true(one == again);
+  db_read_end(r);
+}
+
 /*
  * Runs fn in a child and tells whether it died: a debug or sanitizer build stops.
  * The store is opened on the other side of the fork, which only a process of one
@@ -332,6 +363,7 @@ static void test_busy(void **state)
   assert_int_equal(sqlite3_exec(s, "begin immediate", NULL, NULL, NULL), SQLITE_OK);
   assert_int_equal(try_team(f->db, f->a, "busy", "busy", 1, &e).code, RC_AGAIN);
   assert_string_equal(e.reason, "busy");
+  assert_true(e.retry);
   assert_int_equal(sqlite3_exec(s, "rollback", NULL, NULL, NULL), SQLITE_OK);
   (void)sqlite3_close(s);
   put_team(f, "busy", "busy", 1);
@@ -341,7 +373,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, fix_setup, fix_teardown)
-    T(snapshot), T(pool_exhausted), T(surplus_closes), T(one_connection), T(query_steps), T(rules), T(many_threads), T(close_drains), T(busy),
+    T(snapshot), T(pool_exhausted), T(surplus_closes), T(one_connection), T(query_steps), T(stamp_of_several_tables), T(rules), T(many_threads), T(close_drains), T(busy),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
