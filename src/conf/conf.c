@@ -65,7 +65,7 @@ static size_t flag_find(const load_t *l, slice_t name)
 }
 
 /* argv[*at] if it is a flag of a setting: keeps its value, moves *at behind it, sets *ret_taken. */
-static rc_t flag_read(load_t *l, int argc, char **argv, int *at, bool *ret_taken)
+static rc_t flag_read(load_t *l, char **argv, int *at, bool *ret_taken)
 {
   static char yes[] = "true";
   char *arg = argv[*at];
@@ -76,7 +76,7 @@ static rc_t flag_read(load_t *l, int argc, char **argv, int *at, bool *ret_taken
   if (i == l->nrows) return rc(RC_OK);
   char *value = rest.p ? arg + ((const char *)rest.p - arg) : NULL;
   if (!value && l->rows[i].type == ST_BOOL) value = yes;
-  if (!value && *at + 1 < argc) value = argv[++*at];
+  if (!value && argv[*at + 1]) value = argv[++*at];
   if (!value) return err_set(l->e, RC_INVALID, "flag_value", l->rows[i].flag, "needs a value");
   ++*at;
   *ret_taken = true;
@@ -92,7 +92,7 @@ static rc_t flags_read(load_t *l, int *argc, char **argv)
   int kept = 1, at = 1;
   while (at < *argc && strcmp(argv[at], "--") != 0) {
     bool taken = false;
-    TRY(flag_read(l, *argc, argv, &at, &taken));
+    TRY(flag_read(l, argv, &at, &taken));
     if (!taken) argv[kept++] = argv[at++];
   }
   while (at < *argc) argv[kept++] = argv[at++];

@@ -215,6 +215,19 @@ static void named_keys(void **state)
   conf_fini(&c);
 }
 
+/* One note a name, whichever entries are its. */
+static void rotation_is_noted_once_a_name(void **state)
+{
+  set("CERTCTL_API_KEYS_NAMED", "a:1,b:1,b:2,c:1,b:3,c:2");
+  conf_t c = load(SP_SERVER);
+  assert_int_equal(c.nwarnings, 2);
+  assert_slice(c.warnings[0].fields[0].text, "b");
+  assert_int_equal(c.warnings[0].fields[1].num, 3);
+  assert_slice(c.warnings[1].fields[0].text, "c");
+  assert_int_equal(c.warnings[1].fields[1].num, 2);
+  conf_fini(&c);
+}
+
 static void named_keys_refused(void **state)
 {
   static const struct {
@@ -226,6 +239,11 @@ static void named_keys_refused(void **state)
       {"a:k,b:k:root", "must be name:key or name:key:admin, comma separated; entry 2 is not"},
       {"a:k:admin:x", "must be name:key or name:key:admin, comma separated; entry 1 is not"},
       {"a:k:", "must be name:key or name:key:admin, comma separated; entry 1 is not"},
+      {"@:k", "must be name:key or name:key:admin, comma separated; entry 1 is not"},
+      {"[:k", "must be name:key or name:key:admin, comma separated; entry 1 is not"},
+      {"`:k", "must be name:key or name:key:admin, comma separated; entry 1 is not"},
+      {"{:k", "must be name:key or name:key:admin, comma separated; entry 1 is not"},
+      {"/:k", "must be name:key or name:key:admin, comma separated; entry 1 is not"},
       {"a b:k", "must be name:key or name:key:admin, comma separated; entry 1 is not"},
       {"a:k,a:k", "must not repeat an entry; entry 2 does"},
       {"a:k,b:k,a:l:admin", "must give one name the same right in every entry; entry 3 differs"},
@@ -245,6 +263,7 @@ static void longest_key_name(void **state)
   memcpy(pair + 256, ":k", 3);
   set("CERTCTL_API_KEYS_NAMED", pair);
   refused(SP_SERVER, HEAD "CERTCTL_API_KEYS_NAMED must be name:key or name:key:admin, comma separated; entry 1 is not");
+  memcpy(pair + 1, "azAZ09_-", 8); /* the ends of what a name may be made of */
   set("CERTCTL_API_KEYS_NAMED", pair + 1);
   conf_t c = load(SP_SERVER);
   assert_int_equal(c.keys[0].name.n, 255);
@@ -595,6 +614,7 @@ int main(int argc, char **argv)
       cmocka_unit_test_setup(edges_of_ranges_are_accepted, clean_environment),
       cmocka_unit_test_setup(refusals_come_in_order, clean_environment),
       cmocka_unit_test_setup(named_keys, clean_environment),
+      cmocka_unit_test_setup(rotation_is_noted_once_a_name, clean_environment),
       cmocka_unit_test_setup(named_keys_refused, clean_environment),
       cmocka_unit_test_setup(longest_key_name, clean_environment),
       cmocka_unit_test_setup(too_many_keys, clean_environment),
