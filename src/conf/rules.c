@@ -16,8 +16,7 @@ static bool name_ok(slice_t s)
 {
   for (size_t i = 0; i < s.n; i++) {
     uint8_t c = s.p[i];
-    bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
-    if (!fine) return false;
+    if (!ascii_is_alnum(c) && c != '_' && c != '-') return false;
   }
   return s.n > 0 && s.n <= LIM_KEY_NAME;
 }

@@ -40,19 +40,11 @@ static bool take(cursor_t *c, uint8_t want)
   return true;
 }
 
-static int hex_value(uint8_t c)
-{
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 static bool take_hex4(cursor_t *c, uint32_t *ret)
 {
   uint32_t v = 0;
   for (int i = 0; i < 4; i++) {
-    int h = c->p < c->end ? hex_value(*c->p++) : -1;
+    int h = c->p < c->end ? hex_digit(*c->p++) : -1;
     if (h < 0) return false;
     v = v << 4 | (uint32_t)h;
   }
