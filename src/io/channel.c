@@ -52,7 +52,7 @@ rc_t channel_write(int fd, slice_t bytes, err_t *e)
 {
   while (bytes.n > 0) {
     ssize_t n = TEMP_FAILURE_RETRY(send(fd, bytes.p, bytes.n, MSG_NOSIGNAL));
-    if (n < 0) return fail(e, "channel_write");
+    if (n == -1) return fail(e, "channel_write");
     bytes = slice_sub(bytes, (size_t)n, bytes.n);
   }
   return rc(RC_OK);

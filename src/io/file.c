@@ -226,7 +226,7 @@ rc_t dir_of(slice_t path, dir_t *ret_dir, char ret_name[LIM_NAME], err_t *e)
   text[path.n] = '\0';
   char *slash = strrchr(text, '/');
   const char *name = slash + 1;
-  TRY(file_name_check(name, slash == text ? "" : "…", e));
+  TRY(file_name_check(name, "…", e));
   *slash = '\0';
   TRY(dir_open(slash == text ? "/" : text, ret_dir, e));
   memcpy(ret_name, name, strlen(name) + 1);

@@ -70,8 +70,7 @@ static rc_t start(const char *program, const char *const *argv, int output, pid_
   if (pid == 0) {
     become(program, argv, output);
     int err = errno;
-    ssize_t n = write(wr, &err, sizeof err);
-    _exit(n == (ssize_t)sizeof err ? 127 : 126);
+    _exit(sys_write_all(wr, slice_of(&err, sizeof err)) ? 127 : 126);
   }
   sys_close(&wr);
   setpgid(pid, pid); /* also from here, so that the group exists before a kill */

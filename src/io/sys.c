@@ -37,7 +37,7 @@ bool sys_write_all(int fd, slice_t bytes)
 {
   while (bytes.n > 0) {
     ssize_t k = TEMP_FAILURE_RETRY(write(fd, bytes.p, bytes.n));
-    if (k < 0) return false;
+    if (k == -1) return false;
     bytes = slice_sub(bytes, (size_t)k, bytes.n);
   }
   return true;
@@ -48,7 +48,7 @@ ssize_t sys_read_all(int fd, void *out, size_t n)
   size_t got = 0;
   while (got < n) {
     ssize_t k = TEMP_FAILURE_RETRY(read(fd, (uint8_t *)out + got, n - got));
-    if (k < 0) return -1;
+    if (k == -1) return -1;
     if (k == 0) break;
     got += (size_t)k;
   }

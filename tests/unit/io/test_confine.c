@@ -15,10 +15,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -80,6 +83,8 @@ static int check_files(void)
   return 0;
 }
 
+static void *nothing(void *arg) { return arg; }
+
 static int check_net_calls(void)
 {
   if (!rc_ok(sandbox_calls(SANDBOX_CALLS_NET, NULL))) return 1;
@@ -91,6 +96,9 @@ static int check_net_calls(void)
   if (fd < 0) return 6;
   char *none[] = {NULL};
   if (execve("/bin/true", none, none) == 0 || errno != EPERM) return 7;
+  if (syscall(SYS_clone3, NULL, 0) == 0 || errno != ENOSYS) return 8;
+  pthread_t t;
+  if (pthread_create(&t, NULL, nothing, NULL) != 0 || pthread_join(t, NULL) != 0) return 9;
   return 0;
 }
 
@@ -104,13 +112,29 @@ static int check_signer_calls(void)
   return 3; /* not reached */
 }
 
-/* Its own signals pass, those to others end it. */
+/* Its own signals pass … */
+static int check_signer_own_signals(void)
+{
+  pid_t self = getpid();
+  if (!rc_ok(sandbox_calls(SANDBOX_CALLS_SIGNER, NULL))) return 1;
+  return kill(self, 0) == 0 && tgkill(self, self, 0) == 0 ? 0 : 2;
+}
+
+/* … those to others end it. */
 static int check_signer_signals(void)
 {
-  pid_t self = getpid(), parent = getppid();
+  pid_t parent = getppid();
   if (!rc_ok(sandbox_calls(SANDBOX_CALLS_SIGNER, NULL))) return 1;
-  if (kill(self, 0) != 0 || tgkill(self, self, 0) != 0) return 2;
   (void)kill(parent, 0);
+  return 3; /* not reached */
+}
+
+static int check_signer_maps_no_code(void)
+{
+  if (!rc_ok(sandbox_calls(SANDBOX_CALLS_SIGNER, NULL))) return 1;
+  void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED || mprotect(p, 4096, PROT_READ) != 0) return 2;
+  (void)mprotect(p, 4096, PROT_READ | PROT_EXEC);
   return 3; /* not reached */
 }
 
@@ -120,6 +144,7 @@ static int check_net_signals(void)
   if (!rc_ok(sandbox_calls(SANDBOX_CALLS_NET, NULL))) return 1;
   if (tgkill(self, self, 0) != 0) return 2;
   if (tgkill(parent, parent, 0) == 0 || errno != EPERM) return 3;
+  if (syscall(SYS_tkill, self, 0) == 0 || errno != EPERM) return 4;
   return 0;
 }
 
@@ -174,10 +199,12 @@ static void test_calls(void **state)
 {
   assert_int_equal(in_child(check_net_calls), 0);
   assert_int_equal(in_child(check_signer_calls), 1000 + SIGSYS);
+  assert_int_equal(in_child(check_signer_maps_no_code), 1000 + SIGSYS);
 }
 
 static void test_signals(void **state)
 {
+  assert_int_equal(in_child(check_signer_own_signals), 0);
   assert_int_equal(in_child(check_signer_signals), 1000 + SIGSYS);
   assert_int_equal(in_child(check_net_signals), 0);
   assert_int_equal(in_child(check_signals_ignored), 0);
@@ -242,6 +269,7 @@ static void test_child_gets_its_descriptors_and_ends_with_its_code(void **state)
   child_end_t end = {0};
   err_t e = {0};
   child_signals_hold();
+  assert_int_equal(child_signal_wait(0), 0);
   assert_true(rc_ok(channel_pipe(out, &e)) && rc_ok(channel_pipe(in, &e)));
   child_spec_t spec = {.path = "/bin/sh", .argv = argv, .env = env, .fds = {out[1], in[0]}, .nfds = 2};
   assert_true(rc_ok(child_start(&spec, &pid, &e)));
