@@ -69,7 +69,10 @@ static size_t put_utf8(uint8_t *out, uint32_t v)
   return n;
 }
 
-/* The character behind a backslash; a \u escape of six bytes never needs more than that as UTF-8. */
+/*
+ * The character behind a backslash; a \u escape of six bytes never needs more than that as UTF-8. The second half of a
+ * pair without its first becomes what no UTF-8 has, and is refused with the string.
+ */
 static size_t take_escape(cursor_t *c, uint8_t *out)
 {
   static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
@@ -86,8 +89,6 @@ static size_t take_escape(cursor_t *c, uint8_t *out)
   if (v >= 0xd800 && v < 0xdc00) {
     if (!take(c, '\\') || !take(c, 'u') || !take_hex4(c, &low) || low < 0xdc00 || low > 0xdfff) return 0;
     v = 0x10000 + ((v - 0xd800) << 10) + (low - 0xdc00);
-  } else if (v >= 0xdc00 && v < 0xe000) {
-    return 0;
   }
   return put_utf8(out, v);
 }

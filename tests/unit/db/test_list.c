@@ -338,6 +338,9 @@ static void test_many_shapes(void **state)
       assert_int_equal(p.total, 1);
     }
   }
+  /* More than is kept for this resource now pass by; another one's texts are kept all the same. */
+  assert_true(list_update(f->a, &res_certificate, &row, 1u << NAME | 1u << EXPIRES | 1u << STATUS).sql->passing);
+  assert_false(list_delete(f->a, &res_job, S("j")).sql->passing);
 }
 
 /* The limits of a list, each met exactly and passed by one. */
