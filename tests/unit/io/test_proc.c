@@ -176,6 +176,24 @@ static void test_pause_ticks(void **state)
   assert_int_equal(ticks, 1);
 }
 
+/* A clock that stands still, so that an instant can be met exactly. */
+static int64_t still_mono_us(void *self) { return 5000000; }
+static us_t still_wall(void *self) { return (us_t){0}; }
+static const timesrc_t still = {still_wall, still_mono_us, NULL};
+
+static void test_deadline_is_over_when_it_comes(void **state)
+{
+  BUF_SCOPED buf_t out = buf_heap(100);
+  proc_result_t r = {0};
+  proc_spec_t spec = {.argv = ARGV("sleep", "1"), .deadline_ms = 0, .time = &still};
+  assert_true(rc_ok(proc_run(&spec, &out, &r, NULL)));
+  assert_true(r.timed_out);
+  assert_int_equal(r.signal, SIGKILL);
+  ticks = 0;
+  proc_pause(0, &still, tick, NULL);
+  assert_int_equal(ticks, 0);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -188,6 +206,7 @@ int main(void)
     cmocka_unit_test(test_environment_is_ours_to_choose),
     cmocka_unit_test(test_split),
     cmocka_unit_test(test_pause_ticks),
+    cmocka_unit_test(test_deadline_is_over_when_it_comes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

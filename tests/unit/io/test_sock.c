@@ -123,6 +123,28 @@ static void test_waits(void **state)
   close(p.theirs);
 }
 
+/* A clock that stands still, so that an instant can be met exactly. */
+static int64_t still_mono_us(void *self) { return 5000000; }
+static us_t still_wall(void *self) { return (us_t){0}; }
+static const timesrc_t still = {still_wall, still_mono_us, NULL};
+
+static void test_deadline_is_over_when_it_comes(void **state)
+{
+  pair_t p = pair_new();
+  int left = 3;
+  sock_patience_t w = {.deadline_us = 5000000, .time = &still, .tick = count_tick, .self = &left};
+  assert_int_equal(write(p.theirs, "x", 1), 1);
+  assert_int_equal(sock_wait(&p.ours, SOCK_READ, &w).code, RC_TIMEOUT);
+  assert_int_equal(left, 3);
+  sock_t s = SOCK_CLOSED;
+  assert_int_equal(sock_connect(S("127.0.0.1"), 1, &w, &s, NULL).code, RC_TIMEOUT);
+  w.deadline_us++;
+  assert_true(rc_ok(sock_wait(&p.ours, SOCK_READ, &w)));
+  assert_int_equal(sock_connect(S("127.0.0.1"), 1, &w, &s, NULL).code, RC_IO); /* refused: nobody listens */
+  sock_close(&p.ours);
+  close(p.theirs);
+}
+
 static void test_names(void **state)
 {
   static const char *const bad[] = {"", "no-such-name.invalid", "a b"};
@@ -183,6 +205,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_read_and_write),
     cmocka_unit_test(test_waits),
+    cmocka_unit_test(test_deadline_is_over_when_it_comes),
     cmocka_unit_test(test_names),
     cmocka_unit_test(test_longest_name),
     cmocka_unit_test(test_descriptor_zero_is_one),
