@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "in_child.h"
 #include "io/channel.h"
 
 #include <errno.h>
@@ -15,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* Descriptor of a new file with this text, read to its end already. */
@@ -147,11 +147,7 @@ static int use_zero(void)
 
 static void test_descriptor_zero_is_one(void **state)
 {
-  int status;
-  pid_t pid = fork();
-  if (pid == 0) _exit(use_zero());
-  assert_int_equal(waitpid(pid, &status, 0), pid);
-  assert_int_equal(status, 0);
+  assert_int_equal(in_child(use_zero), 0);
 }
 
 int main(void)

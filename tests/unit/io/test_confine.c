@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "in_child.h"
 #include "io/channel.h"
 #include "io/child.h"
 #include "io/sandbox.h"
@@ -22,7 +23,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static char folder[64];
@@ -40,17 +40,6 @@ static void put_file(const char *name, const char *text)
   assert_non_null(f);
   assert_true(fputs(text, f) >= 0);
   assert_int_equal(fclose(f), 0);
-}
-
-/* Runs one check in a child: 0 = as expected, otherwise a number that names the step. */
-static int in_child(int (*check)(void))
-{
-  int status;
-  pid_t pid = fork();
-  assert_true(pid >= 0);
-  if (pid == 0) _exit(check());
-  assert_int_equal(waitpid(pid, &status, 0), pid);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
 static int open_errno(const char *name, int flags)

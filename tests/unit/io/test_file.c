@@ -13,10 +13,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "in_child.h"
 
 static char root[64];
 static dir_t dir = {.fd = -1};
@@ -305,16 +306,6 @@ static int keep_without_links(void)
   if (!rc_ok(file_keep(&dir, "a", "b", NULL))) return 2;
   if (!content_is("b", "x") || !rc_ok(file_info(&dir, "b", &i, NULL)) || i.mode != 0640 || i.links != 1) return 3;
   return rc_is(file_keep(&dir, "a", "b", NULL), RC_CONFLICT) ? 0 : 4;
-}
-
-/* What runs in a child of its own answers 0, or the number of the step that failed. */
-static int in_child(int (*check)(void))
-{
-  int status;
-  pid_t pid = fork();
-  if (pid == 0) _exit(check());
-  assert_int_equal(waitpid(pid, &status, 0), pid);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
 static void test_keep_copies_where_it_cannot_link(void **state)

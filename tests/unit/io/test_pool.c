@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "../eventually.h"
+
 enum { JOBS = 20000 };
 
 typedef struct job {
@@ -66,13 +68,6 @@ static pool_t *make(int threads, int depth, int most0, int most1)
   atomic_store(&total, 0);
   return p;
 }
-
-#define EVENTUALLY(cond) \
-  do { \
-    int left_ = 10000; \
-    while (!(cond) && left_-- > 0) usleep(1000); \
-    assert_true(cond); \
-  } while (0)
 
 static void *push_quarter(void *arg)
 {

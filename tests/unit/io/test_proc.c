@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "still_clock.h"
+
 static int ticks;
 
 static void tick(void *self)
@@ -176,21 +178,16 @@ static void test_pause_ticks(void **state)
   assert_int_equal(ticks, 1);
 }
 
-/* A clock that stands still, so that an instant can be met exactly. */
-static int64_t still_mono_us(void *self) { return 5000000; }
-static us_t still_wall(void *self) { return (us_t){0}; }
-static const timesrc_t still = {still_wall, still_mono_us, NULL};
-
 static void test_deadline_is_over_when_it_comes(void **state)
 {
   BUF_SCOPED buf_t out = buf_heap(100);
   proc_result_t r = {0};
-  proc_spec_t spec = {.argv = ARGV("sleep", "1"), .deadline_ms = 0, .time = &still};
+  proc_spec_t spec = {.argv = ARGV("sleep", "1"), .deadline_ms = 0, .time = &still_clock};
   assert_true(rc_ok(proc_run(&spec, &out, &r, NULL)));
   assert_true(r.timed_out);
   assert_int_equal(r.signal, SIGKILL);
   ticks = 0;
-  proc_pause(0, &still, tick, NULL);
+  proc_pause(0, &still_clock, tick, NULL);
   assert_int_equal(ticks, 0);
 }
 

@@ -12,10 +12,12 @@
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "in_child.h"
+#include "still_clock.h"
 
 typedef struct pair {
   sock_t ours;
@@ -123,16 +125,11 @@ static void test_waits(void **state)
   close(p.theirs);
 }
 
-/* A clock that stands still, so that an instant can be met exactly. */
-static int64_t still_mono_us(void *self) { return 5000000; }
-static us_t still_wall(void *self) { return (us_t){0}; }
-static const timesrc_t still = {still_wall, still_mono_us, NULL};
-
 static void test_deadline_is_over_when_it_comes(void **state)
 {
   pair_t p = pair_new();
   int left = 3;
-  sock_patience_t w = {.deadline_us = 5000000, .time = &still, .tick = count_tick, .self = &left};
+  sock_patience_t w = {.deadline_us = STILL_US, .time = &still_clock, .tick = count_tick, .self = &left};
   assert_int_equal(write(p.theirs, "x", 1), 1);
   assert_int_equal(sock_wait(&p.ours, SOCK_READ, &w).code, RC_TIMEOUT);
   assert_int_equal(left, 3);
@@ -193,11 +190,7 @@ static int use_zero(void)
 
 static void test_descriptor_zero_is_one(void **state)
 {
-  int status;
-  pid_t pid = fork();
-  if (pid == 0) _exit(use_zero());
-  assert_int_equal(waitpid(pid, &status, 0), pid);
-  assert_int_equal(status, 0);
+  assert_int_equal(in_child(use_zero), 0);
 }
 
 int main(void)

@@ -19,6 +19,8 @@
 
 #include <cmocka.h>
 
+#include "../eventually.h"
+
 enum { ROOM = 40 << 20 };
 
 static http_server_t *server;
@@ -220,14 +222,6 @@ static void expect_closed(peer_t *p)
 }
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
-
-/* Until `cond` holds, at most 10 s. */
-#define EVENTUALLY(cond) \
-  do { \
-    int left_ = 10000; \
-    while (!(cond) && left_-- > 0) usleep(1000); \
-    assert_true(cond); \
-  } while (0)
 
 /* --- tests --- */
 
