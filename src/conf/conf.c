@@ -65,7 +65,7 @@ static size_t flag_find(const load_t *l, slice_t name)
 }
 
 /* argv[*at] if it is a flag of a setting: keeps its value, moves *at behind it, sets *ret_taken. */
-static rc_t flag_read(load_t *l, int argc, char **argv, int *at, bool *ret_taken)
+static rc_t flag_read(load_t *l, char **argv, int *at, bool *ret_taken)
 {
   static char yes[] = "true";
   char *arg = argv[*at];
@@ -76,7 +76,7 @@ static rc_t flag_read(load_t *l, int argc, char **argv, int *at, bool *ret_taken
   if (i == l->nrows) return rc(RC_OK);
   char *value = rest.p ? arg + ((const char *)rest.p - arg) : NULL;
   if (!value && l->rows[i].type == ST_BOOL) value = yes;
-  if (!value && *at + 1 < argc) value = argv[++*at];
+  if (!value && argv[*at + 1]) value = argv[++*at];
   if (!value) return err_set(l->e, RC_INVALID, "flag_value", l->rows[i].flag, "needs a value");
   ++*at;
   *ret_taken = true;
@@ -92,7 +92,7 @@ static rc_t flags_read(load_t *l, int *argc, char **argv)
   int kept = 1, at = 1;
   while (at < *argc && strcmp(argv[at], "--") != 0) {
     bool taken = false;
-    TRY(flag_read(l, *argc, argv, &at, &taken));
+    TRY(flag_read(l, argv, &at, &taken));
     if (!taken) argv[kept++] = argv[at++];
   }
   while (at < *argc) argv[kept++] = argv[at++];
@@ -226,24 +226,31 @@ static void programs_put(buf_t *out, uint32_t programs)
     }
 }
 
+/* Order of the dump: by name, then as they are checked. */
+static int dump_order(const setting_t *a, const setting_t *b)
+{
+  int by_name = strcmp(a->name, b->name);
+  return by_name ? by_name : (int)(a - b);
+}
+
+/* The least row behind `last`, NULL at the end. */
+static const setting_t *dump_next(const setting_t *last)
+{
+  size_t n;
+  const setting_t *rows = conf_settings(&n), *next = NULL;
+  for (const setting_t *s = rows; s < rows + n; s++)
+    if ((!last || dump_order(s, last) > 0) && (!next || dump_order(s, next) < 0)) next = s;
+  return next;
+}
+
 void conf_dump(buf_t *out)
 {
   static const char *const types[] = {[ST_TEXT] = "text", [ST_BOOL] = "bool", [ST_INT] = "int", [ST_DURATION] = "duration",
                                       [ST_ENUM] = "enum"};
-  size_t n, done = 0;
-  const setting_t *rows = conf_settings(&n), *last = NULL;
-  /* Selection by (name, place): the next row is the least one behind the last written. */
-  for (; done < n; done++) {
-    const setting_t *next = NULL;
-    for (const setting_t *s = rows; s < rows + n; s++) {
-      int behind = last ? strcmp(s->name, last->name) : 1;
-      if (behind < 0 || (behind == 0 && s <= last)) continue;
-      if (!next || strcmp(s->name, next->name) < 0) next = s;
-    }
-    last = next;
-    buf_printf(out, "%s\t", next->name);
-    programs_put(out, next->programs);
-    buf_printf(out, "\t%s\t%s\t%s\t%s\t%s\n", next->flags & SF_SECRET ? "secret" : types[next->type],
-               next->flag ? next->flag : "", next->def ? next->def : "", next->rule ? next->rule : "", next->help);
+  for (const setting_t *s = dump_next(NULL); s; s = dump_next(s)) {
+    buf_printf(out, "%s\t", s->name);
+    programs_put(out, s->programs);
+    buf_printf(out, "\t%s\t%s\t%s\t%s\t%s\n", s->flags & SF_SECRET ? "secret" : types[s->type],
+               s->flag ? s->flag : "", s->def ? s->def : "", s->rule ? s->rule : "", s->help);
   }
 }

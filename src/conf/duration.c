@@ -14,11 +14,11 @@ static const struct {
 static size_t digits(slice_t s)
 {
   size_t n = 0;
-  while (n < s.n && s.p[n] >= '0' && s.p[n] <= '9') n++;
+  while (n < s.n && ascii_is_digit(s.p[n])) n++;
   return n;
 }
 
-static bool is_number(uint8_t c) { return (c >= '0' && c <= '9') || c == '.'; }
+static bool is_number(uint8_t c) { return ascii_is_digit(c) || c == '.'; }
 
 /* One unit at the start of s: its nanoseconds, 0 if unknown; *ret_n its length. */
 static int64_t unit_find(slice_t s, size_t *ret_n)

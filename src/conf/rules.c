@@ -16,8 +16,7 @@ static bool name_ok(slice_t s)
 {
   for (size_t i = 0; i < s.n; i++) {
     uint8_t c = s.p[i];
-    bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
-    if (!fine) return false;
+    if (!ascii_is_alnum(c) && c != '_' && c != '-') return false;
   }
   return s.n > 0 && s.n <= LIM_KEY_NAME;
 }
@@ -261,13 +260,13 @@ static void note_rotation(const conf_t *c, notes_t *w)
 {
   for (size_t i = 0; i < c->nkeys; i++) {
     int64_t entries = 0;
-    size_t first = c->nkeys;
+    bool earlier = false;
     for (size_t j = 0; j < c->nkeys; j++)
       if (slice_eq(c->keys[j].name, c->keys[i].name)) {
         entries++;
-        if (first == c->nkeys) first = j;
+        earlier |= j < i;
       }
-    if (entries < 2 || first != i) continue;
+    if (entries < 2 || earlier) continue;
     log_field_t f[] = {log_s("name", c->keys[i].name), log_i("entries", entries), log_c("see", "packaging/ENVIRONMENTS.md")};
     note(w, LOG_INFO, "api-key rotation window active", f, 3);
   }

@@ -57,7 +57,8 @@ static rc_t read_field(db_read_t *r, arena_t *a, const field_t *f, int col, uint
   return rc(RC_OK);
 }
 
-rc_t list_row(db_read_t *r, arena_t *a, const resource_t *res, void *ret_row, err_t *e)
+/* Reads the current row of a query whose columns are those of the resource. */
+static rc_t row_read(db_read_t *r, arena_t *a, const resource_t *res, void *ret_row, err_t *e)
 {
   int col = 0;
   uint8_t *at = arena_alloc(a, row_bytes(r, res) + 1);
@@ -164,7 +165,7 @@ stmt_t list_delete(arena_t *a, const resource_t *res, slice_t id) { return by_id
 rc_t list_get(db_read_t *r, arena_t *a, const resource_t *res, slice_t id, void *ret_row, err_t *e)
 {
   TRY(db_one(r, by_id(a, res, SH_GET, id), e));
-  return list_row(r, a, res, ret_row, e);
+  return row_read(r, a, res, ret_row, e);
 }
 
 /* --- lists --- */
@@ -377,7 +378,7 @@ static rc_t read_rows(work_t *w, stmt_t s, rows_t *out, err_t *e)
     if (rc_is(r, RC_NOTFOUND)) return rc(RC_OK);
     TRY(r);
     if (!rows_grow(w, out)) return err_set(e, RC_NOMEM, "memory", NULL, "the rows do not fit into the memory of the request");
-    TRY(list_row(w->r, w->a, w->q->res, out->p + out->n * w->q->res->row_size, e));
+    TRY(row_read(w->r, w->a, w->q->res, out->p + out->n * w->q->res->row_size, e));
     out->n++;
   }
 }

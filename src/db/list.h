@@ -60,12 +60,6 @@ MUST stmt_t list_update(arena_t *a, const resource_t *res, const void *row, uint
 /* Statement that deletes by id. */
 MUST stmt_t list_delete(arena_t *a, const resource_t *res, slice_t id);
 
-/*
- * Reads the current row of a query whose columns are those of list_columns, for
- * fixed statements that yield whole rows.
- */
-MUST rc_t list_row(db_read_t *r, arena_t *a, const resource_t *res, void *ret_row, err_t *e);
-
 /* Every shape of statement that the functions above can make for a resource, one filter or order at a time: for lint and plans. */
 void list_each_shape(const resource_t *res, void (*fn)(void *self, const sql_text_t *t), void *self);
 

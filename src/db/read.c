@@ -55,22 +55,25 @@ void pool_fini(db_t *db)
   (void)pthread_mutex_destroy(&p->lock);
 }
 
+/* None is idle and no further one may be opened. Locked. */
+static bool exhausted(const pool_t *p) { return p->nidle == 0 && p->open >= p->max; }
+
 /* Takes an idle connection, or the right to open one (*ret NULL); false after two seconds. */
 static bool pool_take(pool_t *p, db_read_t **ret)
 {
   struct timespec until;
   bool late = false;
   (void)pthread_mutex_lock(&p->lock);
-  if (p->nidle == 0 && p->open >= p->max) {
+  if (exhausted(p)) {
     p->waits++;
     p->waiting++;
     int64_t us = time_mono_us(&timesrc_system) + READ_WAIT_S * US_PER_S;
     until = (struct timespec){.tv_sec = us / US_PER_S, .tv_nsec = us % US_PER_S * 1000};
-    while (p->nidle == 0 && p->open >= p->max && !late)
+    while (exhausted(p) && !late)
       late = pthread_cond_timedwait(&p->freed, &p->lock, &until) == ETIMEDOUT;
     p->waiting--;
   }
-  late = p->nidle == 0 && p->open >= p->max;
+  late = exhausted(p);
   if (late) p->timeouts++;
   else if (p->nidle) *ret = p->idle[--p->nidle];
   else {
@@ -143,7 +146,7 @@ rc_t db_read_begin(db_t *db, db_read_t **ret, err_t *e)
     return res;
   }
   rc_t res = r ? rc(RC_OK) : reader_new(db, &r, e);
-  if (!rc_ok(res) || !r) {
+  if (!r) {
     pool_closed_one(&db->pool);
     return res;
   }

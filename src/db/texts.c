@@ -40,19 +40,11 @@ static bool take(cursor_t *c, uint8_t want)
   return true;
 }
 
-static int hex_value(uint8_t c)
-{
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 static bool take_hex4(cursor_t *c, uint32_t *ret)
 {
   uint32_t v = 0;
   for (int i = 0; i < 4; i++) {
-    int h = c->p < c->end ? hex_value(*c->p++) : -1;
+    int h = c->p < c->end ? hex_digit(*c->p++) : -1;
     if (h < 0) return false;
     v = v << 4 | (uint32_t)h;
   }
@@ -77,7 +69,10 @@ static size_t put_utf8(uint8_t *out, uint32_t v)
   return n;
 }
 
-/* The character behind a backslash; a \u escape of six bytes never needs more than that as UTF-8. */
+/*
+ * The character behind a backslash; a \u escape of six bytes never needs more than that as UTF-8. The second half of a
+ * pair without its first becomes what no UTF-8 has, and is refused with the string.
+ */
 static size_t take_escape(cursor_t *c, uint8_t *out)
 {
   static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
@@ -94,8 +89,6 @@ static size_t take_escape(cursor_t *c, uint8_t *out)
   if (v >= 0xd800 && v < 0xdc00) {
     if (!take(c, '\\') || !take(c, 'u') || !take_hex4(c, &low) || low < 0xdc00 || low > 0xdfff) return 0;
     v = 0x10000 + ((v - 0xd800) << 10) + (low - 0xdc00);
-  } else if (v >= 0xdc00 && v < 0xe000) {
-    return 0;
   }
   return put_utf8(out, v);
 }

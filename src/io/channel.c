@@ -1,6 +1,7 @@
 #include "io/channel.h"
 
 #include "base/check.h"
+#include "io/sys_int.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,9 +11,9 @@
 
 static rc_t fail(err_t *e, const char *reason)
 {
-  int32_t code = errno == EPIPE || errno == ECONNRESET    ? RC_CLOSED
-                 : errno == EAGAIN || errno == EWOULDBLOCK ? RC_AGAIN
-                                                           : RC_IO;
+  int32_t code = errno == EPIPE || errno == ECONNRESET ? RC_CLOSED
+                 : errno == EAGAIN                     ? RC_AGAIN
+                                                       : RC_IO;
   return err_set(e, code, reason, NULL, strerrordesc_np(errno));
 }
 
@@ -35,20 +36,12 @@ rc_t channel_pipe(int ret[2], err_t *e)
 
 rc_t channel_fd_write(int fd, slice_t bytes, err_t *e)
 {
-  while (bytes.n > 0) {
-    ssize_t n = write(fd, bytes.p, bytes.n);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail(e, "channel_write");
-    bytes = slice_sub(bytes, (size_t)n, bytes.n);
-  }
-  return rc(RC_OK);
+  return sys_write_all(fd, bytes) ? rc(RC_OK) : fail(e, "channel_write");
 }
 
 rc_t channel_read(int fd, void *out, size_t cap, size_t *ret_n, err_t *e)
 {
-  ssize_t n;
-  do n = recv(fd, out, cap, 0);
-  while (n < 0 && errno == EINTR);
+  ssize_t n = TEMP_FAILURE_RETRY(recv(fd, out, cap, 0));
   if (n < 0) return fail(e, "channel_read");
   if (n == 0) return err_set(e, RC_CLOSED, "channel_closed", NULL, "the other side is gone");
   *ret_n = (size_t)n;
@@ -58,9 +51,8 @@ rc_t channel_read(int fd, void *out, size_t cap, size_t *ret_n, err_t *e)
 rc_t channel_write(int fd, slice_t bytes, err_t *e)
 {
   while (bytes.n > 0) {
-    ssize_t n = send(fd, bytes.p, bytes.n, MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail(e, "channel_write");
+    ssize_t n = TEMP_FAILURE_RETRY(send(fd, bytes.p, bytes.n, MSG_NOSIGNAL));
+    if (n == -1) return fail(e, "channel_write");
     bytes = slice_sub(bytes, (size_t)n, bytes.n);
   }
   return rc(RC_OK);
@@ -109,9 +101,7 @@ rc_t channel_post(int fd, char notice, const int *fds, size_t nfds, err_t *e)
     c->cmsg_len = CMSG_LEN(nfds * sizeof(int));
     memcpy(CMSG_DATA(c), fds, nfds * sizeof(int));
   }
-  ssize_t n;
-  do n = sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
-  while (n < 0 && errno == EINTR);
+  ssize_t n = TEMP_FAILURE_RETRY(sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT));
   return n == 1 ? rc(RC_OK) : fail(e, "channel_post");
 }
 
@@ -121,17 +111,15 @@ rc_t channel_take(int fd, bool wait, char *ret_notice, int ret_fds[CHANNEL_FDS],
   char notice;
   struct iovec iov = {&notice, 1};
   struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = room.bytes, .msg_controllen = sizeof room.bytes};
-  ssize_t n;
-  do n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));
-  while (n < 0 && errno == EINTR);
+  ssize_t n = TEMP_FAILURE_RETRY(recvmsg(fd, &m, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT)));
   if (n < 0) return fail(e, "channel_take");
   if (n == 0) return err_set(e, RC_CLOSED, "channel_closed", NULL, "the other side is gone");
 
   for (size_t i = 0; i < CHANNEL_FDS; i++) ret_fds[i] = -1;
   struct cmsghdr *c = CMSG_FIRSTHDR(&m);
   if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
-    size_t bytes = c->cmsg_len - CMSG_LEN(0);
-    memcpy(ret_fds, CMSG_DATA(c), bytes < CHANNEL_FDS * sizeof(int) ? bytes : CHANNEL_FDS * sizeof(int));
+    size_t bytes = c->cmsg_len - CMSG_LEN(0), most = CHANNEL_FDS * sizeof(int);
+    memcpy(ret_fds, CMSG_DATA(c), bytes < most ? bytes : most);
   }
   *ret_notice = notice;
   return rc(RC_OK);

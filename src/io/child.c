@@ -14,14 +14,11 @@
 static void become(const child_spec_t *spec, pid_t parent)
 {
   enum { ASIDE = 64 };
-  sigset_t none;
   int moved[CHILD_FDS];
   /* Before anything else, so that a supervisor which dies now takes the child along. */
   if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || getppid() != parent) return;
   if (setpgid(0, 0) != 0) return;
-  for (int s = 1; s < NSIG; s++) (void)signal(s, SIG_DFL);
-  sigemptyset(&none);
-  if (sigprocmask(SIG_SETMASK, &none, NULL) != 0) return;
+  if (!sys_signals_default()) return;
   /* Two steps, since a source may stand where a target must go. */
   for (size_t i = 0; i < spec->nfds; i++) {
     moved[i] = fcntl(spec->fds[i], F_DUPFD, ASIDE);
@@ -50,10 +47,7 @@ rc_t child_start(const child_spec_t *spec, pid_t *ret, err_t *e)
 bool child_reap(pid_t pid, child_end_t *ret)
 {
   int status;
-  pid_t r;
-  do r = waitpid(pid, &status, WNOHANG);
-  while (r < 0 && errno == EINTR);
-  if (r != pid) return false;
+  if (waitpid(pid, &status, WNOHANG) != pid) return false;
   ret->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   ret->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   return true;
@@ -94,7 +88,7 @@ int child_signal_wait(int64_t timeout_ms)
 void child_signals_ignore(void)
 {
   static const int all[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE};
-  for (size_t i = 0; i < sizeof all / sizeof *all; i++) (void)signal(all[i], SIG_IGN);
+  for (size_t i = 0; i < COUNT_OF(all); i++) (void)signal(all[i], SIG_IGN);
 }
 
 rc_t child_program(const char *name, char *out, size_t cap, err_t *e)

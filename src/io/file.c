@@ -23,11 +23,10 @@ enum { PATH_TEXT = LIM_PATH + LIM_NAME };
 rc_t file_fail(err_t *e, int err, const char *reason, const char *dir, const char *name)
 {
   char text[PATH_TEXT];
-  int n = snprintf(text, sizeof text, "%s%s%s", dir, name ? "/" : "", name ? name : "");
-  size_t len = n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
-  size_t cut = len < ERR_VALUE_MAX ? 0 : len - (ERR_VALUE_MAX - 1);
-
-  return err_quote(e, sys_class(err), reason, NULL, strerrordesc_np(err), slice_of(text + cut, len - cut));
+  snprintf(text, sizeof text, "%s%s%s", dir, name ? "/" : "", name ? name : "");
+  slice_t path = slice_sub(slice_str(text), 0, sizeof text);
+  if (path.n >= ERR_VALUE_MAX) path = slice_sub(path, path.n - (ERR_VALUE_MAX - 1), path.n);
+  return err_quote(e, sys_class(err), reason, NULL, strerrordesc_np(err), path);
 }
 
 rc_t file_refuse(err_t *e, int32_t code, const char *reason, const char *text, const char *dir, const char *name)
@@ -115,10 +114,7 @@ bool dir_same(const dir_t *a, const dir_t *b)
 
 rc_t dir_lock_try(const dir_t *d, err_t *e)
 {
-  int r;
-  do r = flock(d->fd, LOCK_EX | LOCK_NB);
-  while (r != 0 && errno == EINTR);
-  if (r == 0 || errno != EWOULDBLOCK) return rc(RC_OK);
+  if (flock(d->fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return rc(RC_OK);
   return file_refuse(e, RC_AGAIN, "file_locked", "is in use by another process", d->path, NULL);
 }
 
@@ -138,11 +134,9 @@ static rc_t tighten(const dir_t *d, err_t *e)
 static rc_t make_parents(const char *path, err_t *e)
 {
   char part[LIM_PATH];
-  size_t n = strlen(path);
-  for (size_t i = 1; i < n; i++) {
-    if (path[i] != '/') continue;
-    memcpy(part, path, i);
-    part[i] = '\0';
+  for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+    memcpy(part, path, (size_t)(slash - path));
+    part[slash - path] = '\0';
     if (mkdir(part, 0755) == 0) {
       /* mkdir obeys the mask; a parent must stay open to enter for its other users. */
       if (chmod(part, 0755) != 0) return file_fail(e, errno, "file_chmod", part, NULL);
@@ -158,8 +152,6 @@ rc_t dir_private(const char *path, dir_t *ret, err_t *e)
   size_t n = strlen(path);
   if (n == 0 || strcmp(path, ".") == 0 || strspn(path, "/") == n)
     return file_refuse(e, RC_INVALID, "file_path", "is not a folder that can be made private", path, NULL);
-  if (n >= LIM_PATH) return file_refuse(e, RC_FULL, "file_path", "path is too long", path, NULL);
-
   dir_t d = DIR_CLOSED;
   rc_t r = dir_open(path, &d, e);
   if (rc_is(r, RC_NOTFOUND)) {
@@ -184,7 +176,7 @@ rc_t dir_private_at(const dir_t *d, const char *name, dir_t *ret, err_t *e)
   TRY(file_name_check(name, d->path, e));
   TRY(file_path_keep(sub.path, d->path, name, e));
   if (mkdirat(d->fd, name, 0700) == 0) {
-    if (fsync(d->fd) != 0) return file_fail(e, errno, "file_sync", d->path, NULL);
+    TRY(dir_sync(d, e));
   } else if (errno != EEXIST) {
     return file_fail(e, errno, "file_mkdir", d->path, name);
   }
@@ -234,10 +226,8 @@ rc_t dir_of(slice_t path, dir_t *ret_dir, char ret_name[LIM_NAME], err_t *e)
   text[path.n] = '\0';
   char *slash = strrchr(text, '/');
   const char *name = slash + 1;
-  TRY(file_name_check(name, slash == text ? "" : "…", e));
+  TRY(file_name_check(name, "…", e));
   *slash = '\0';
-  if (strlen(slash == text ? "/" : text) >= LIM_PATH)
-    return file_refuse(e, RC_FULL, "file_path", "path is too long", text, NULL);
   TRY(dir_open(slash == text ? "/" : text, ret_dir, e));
   memcpy(ret_name, name, strlen(name) + 1);
   return rc(RC_OK);
@@ -263,8 +253,8 @@ rc_t file_info(const dir_t *d, const char *name, file_info_t *ret, err_t *e)
     .mode = st.st_mode & 07777,
     .uid = st.st_uid,
     .gid = st.st_gid,
-    .size = st.st_size < 0 ? 0 : (uint64_t)st.st_size,
-    .links = st.st_nlink > UINT32_MAX ? UINT32_MAX : (uint32_t)st.st_nlink,
+    .size = (uint64_t)st.st_size,
+    .links = st.st_nlink,
     .modified = us_of(st.st_mtim),
   };
   return rc(RC_OK);
@@ -282,7 +272,7 @@ static rc_t open_regular(int dirfd, const char *name, int follow, size_t cap, co
   if (fd < 0) return file_fail(e, errno, "file_open", base, shown);
   if (fstat(fd, &st) != 0) return file_fail(e, errno, "file_stat", base, shown);
   if (!S_ISREG(st.st_mode)) return file_refuse(e, RC_INVALID, "file_kind", "is not a regular file", base, shown);
-  if (st.st_size < 0 || (uint64_t)st.st_size > cap) {
+  if ((uint64_t)st.st_size > cap) {
     rc_t r = file_refuse(e, RC_FULL, "file_size", "is larger than {limit} bytes", base, shown);
     if (e) e->limit = (int64_t)cap;
     return r;
@@ -293,20 +283,6 @@ static rc_t open_regular(int dirfd, const char *name, int follow, size_t cap, co
   return rc(RC_OK);
 }
 
-/* Reads until n bytes or the end. -1 with errno on failure. */
-static ssize_t read_all(int fd, uint8_t *p, size_t n)
-{
-  size_t got = 0;
-  while (got < n) {
-    ssize_t k = read(fd, p + got, n - got);
-    if (k < 0 && errno == EINTR) continue;
-    if (k < 0) return -1;
-    if (k == 0) break;
-    got += (size_t)k;
-  }
-  return (ssize_t)got;
-}
-
 static rc_t read_into(int dirfd, const char *name, int follow, size_t cap, const char *dir, buf_t *out, err_t *e)
 {
   FD_SCOPED int fd = -1;
@@ -315,7 +291,7 @@ static rc_t read_into(int dirfd, const char *name, int follow, size_t cap, const
   if (n == 0) return rc(RC_OK);
   uint8_t *p = buf_grow(out, n);
   if (!p) return err_set(e, RC_NOMEM, "file_read", NULL, "out of memory");
-  ssize_t got = read_all(fd, p, n);
+  ssize_t got = sys_read_all(fd, p, n);
   if (got < 0) {
     int err = errno;
     out->n = before;
@@ -344,7 +320,7 @@ rc_t file_read_secret(const dir_t *d, const char *name, size_t cap, secret_t *re
   TRY(file_name_check(name, d->path, e));
   TRY(open_regular(d->fd, name, O_NOFOLLOW, cap, d->path, &fd, &n, e));
   if (!rc_ok(secret_alloc(&s, n ? n : 1))) return err_set(e, RC_NOMEM, "file_read", NULL, "no locked memory");
-  ssize_t got = read_all(fd, s.p, n);
+  ssize_t got = sys_read_all(fd, s.p, n);
   if (got < 0) return file_fail(e, errno, "file_read", d->path, name);
   s.n = (size_t)got;
   *ret = s;
@@ -353,17 +329,6 @@ rc_t file_read_secret(const dir_t *d, const char *name, size_t cap, secret_t *re
 }
 
 /* --- writing --- */
-
-static int write_all(int fd, slice_t s)
-{
-  while (s.n > 0) {
-    ssize_t k = write(fd, s.p, s.n);
-    if (k < 0 && errno == EINTR) continue;
-    if (k < 0) return -1;
-    s = slice_sub(s, (size_t)k, s.n);
-  }
-  return 0;
-}
 
 static int give(int fd, file_attr_t attr)
 {
@@ -380,7 +345,7 @@ rc_t file_create(const dir_t *d, const char *name, slice_t bytes, file_attr_t at
   FD_SCOPED int fd = openat(d->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0) return file_fail(e, errno, "file_create", d->path, name);
 
-  const char *step = file_fault() || write_all(fd, bytes) != 0 ? "file_write"
+  const char *step = file_fault() || !sys_write_all(fd, bytes) ? "file_write"
                      : give(fd, attr) != 0                ? "file_chown"
                      : fchmod(fd, attr.mode) != 0         ? "file_chmod"
                      : file_fault() || fsync(fd) != 0          ? "file_sync"
@@ -399,13 +364,11 @@ rc_t file_create(const dir_t *d, const char *name, slice_t bytes, file_attr_t at
 }
 
 /* A hidden name beside `name` that no other run uses. */
-static rc_t temp_name(const dir_t *d, const char *name, char out[LIM_NAME], err_t *e)
+static void temp_name(const char *name, char out[LIM_NAME])
 {
   uint64_t x;
   rng_fill(&rng_system, &x, sizeof x);
-  int n = snprintf(out, LIM_NAME, ".%.200s.%016llx.tmp", name, (unsigned long long)x);
-  if (n < 0 || n >= LIM_NAME) return file_refuse(e, RC_FULL, "file_name", "name is too long", d->path, name);
-  return rc(RC_OK);
+  snprintf(out, LIM_NAME, ".%.200s.%016llx.tmp", name, (unsigned long long)x);
 }
 
 static rc_t publish(const dir_t *d, const char *temp, const char *name, err_t *e)
@@ -422,7 +385,7 @@ rc_t file_write(const dir_t *d, const char *name, slice_t bytes, file_attr_t att
 {
   char temp[LIM_NAME];
   TRY(file_name_check(name, d->path, e));
-  TRY(temp_name(d, name, temp, e));
+  temp_name(name, temp);
   TRY(file_create(d, temp, bytes, attr, e));
   return publish(d, temp, name, e);
 }
@@ -451,15 +414,14 @@ rc_t file_keep(const dir_t *d, const char *name, const char *new_name, err_t *e)
   TRY(file_name_check(new_name, d->path, e));
   if (file_fault()) return file_fail(e, errno, "file_link", d->path, new_name);
   if (linkat(d->fd, name, d->fd, new_name, 0) == 0) return rc(RC_OK);
-  if (errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK || errno == ENOSYS) return copy(d, name, new_name, e);
-  return file_fail(e, errno, "file_link", d->path, new_name);
+  return copy(d, name, new_name, e); /* which says what is wrong when it was not the link */
 }
 
 rc_t file_point(const dir_t *d, const char *name, const char *target, err_t *e)
 {
   char temp[LIM_NAME];
   TRY(file_name_check(name, d->path, e));
-  TRY(temp_name(d, name, temp, e));
+  temp_name(name, temp);
   if (file_fault() || symlinkat(target, d->fd, temp) != 0) return file_fail(e, errno, "file_link", d->path, name);
   return publish(d, temp, name, e);
 }
@@ -469,8 +431,9 @@ rc_t file_pointee(const dir_t *d, const char *name, char *ret, size_t cap, err_t
   char text[PATH_TEXT];
   TRY(file_name_check(name, d->path, e));
   ssize_t n = readlinkat(d->fd, name, text, sizeof text);
-  if (n < 0 && errno == EINVAL) return file_refuse(e, RC_INVALID, "file_kind", "is not a symbolic link", d->path, name);
-  if (n < 0) return file_fail(e, errno, "file_link", d->path, name);
+  if (n < 0)
+    return errno == EINVAL ? file_refuse(e, RC_INVALID, "file_kind", "is not a symbolic link", d->path, name)
+                           : file_fail(e, errno, "file_link", d->path, name);
   if ((size_t)n >= cap) return file_refuse(e, RC_FULL, "file_link", "points at too long a name", d->path, name);
   memcpy(ret, text, (size_t)n);
   ret[n] = '\0';

@@ -64,7 +64,7 @@ typedef struct file_info {
   uint32_t mode;       /* permission bits */
   uint32_t uid, gid;
   uint64_t size;
-  uint32_t links;
+  uint64_t links;
   us_t modified;
 } file_info_t;
 

@@ -16,7 +16,7 @@ static const struct {
 static void lower_into(char *out, size_t cap, const char *s)
 {
   size_t n = 0;
-  for (; s[n] && n + 1 < cap; n++) out[n] = (char)(s[n] >= 'A' && s[n] <= 'Z' ? s[n] + 32 : s[n]);
+  for (; s[n] && n + 1 < cap; n++) out[n] = (char)ascii_lower((uint8_t)s[n]);
   out[n] = '\0';
 }
 

@@ -48,8 +48,7 @@ rc_t log_file_append(log_file_t *f, slice_t bytes, err_t *e)
   uint64_t at = f->size;
   slice_t rest = bytes;
   while (rest.n > 0) {
-    ssize_t k = file_fault() ? -1 : pwrite(f->fd, rest.p, rest.n, (off_t)at);
-    if (k < 0 && errno == EINTR) continue;
+    ssize_t k = file_fault() ? -1 : TEMP_FAILURE_RETRY(pwrite(f->fd, rest.p, rest.n, (off_t)at));
     if (k < 0) {
       int err = errno;
       rc_t r = file_fail(e, err, "file_write", f->path, NULL);
@@ -74,8 +73,7 @@ rc_t log_file_read(const log_file_t *f, uint64_t offset, void *out, size_t n, si
 {
   size_t got = 0;
   while (got < n) {
-    ssize_t k = pread(f->fd, (uint8_t *)out + got, n - got, (off_t)(offset + got));
-    if (k < 0 && errno == EINTR) continue;
+    ssize_t k = TEMP_FAILURE_RETRY(pread(f->fd, (uint8_t *)out + got, n - got, (off_t)(offset + got)));
     if (k < 0) return file_fail(e, errno, "file_read", f->path, NULL);
     if (k == 0) break;
     got += (size_t)k;

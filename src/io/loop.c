@@ -302,8 +302,8 @@ static rc_t listen_failed(slice_t host, uint16_t port, int why, err_t *e)
 {
   rc_t r = err_set(e, RC_IO, "listen", NULL, why == EADDRINUSE ? "address already in use" : strerror(why));
   char at[LOOP_ADDR_MAX + 8];
-  int n = snprintf(at, sizeof at, "%.*s:%u", SLICE_ARG(slice_sub(host, 0, LOOP_ADDR_MAX)), (unsigned)port);
-  err_value(e, at, n > 0 ? (size_t)n : 0);
+  snprintf(at, sizeof at, "%.*s:%u", SLICE_ARG(slice_sub(host, 0, LOOP_ADDR_MAX)), (unsigned)port);
+  err_value(e, at, strlen(at));
   return r;
 }
 
@@ -336,7 +336,7 @@ rc_t loop_listen(loop_t *l, int fd, const loop_stream_ops_t *ops, void *self, lo
 {
   loop_listener_t *ln = mem_alloc(sizeof *ln);
   int r = ln ? uv_tcp_init(&l->uv, &ln->tcp.uv) : UV_ENOMEM;
-  if (!ln || r) {
+  if (r) {
     mem_free(ln);
     (void)close(fd);
     return uv_err(e, r, "listen");

@@ -34,24 +34,13 @@ struct pool {
 };
 
 /* A queue with work that may have one more worker; -1 if none. Locked. */
-static int choose(pool_t *p)
+static int choose(const pool_t *p)
 {
   for (int i = 0; i < p->o.queues; i++) {
     int k = (p->next + i) % p->o.queues;
-    if (p->q[k].first && p->q[k].running < p->q[k].most) {
-      p->next = (k + 1) % p->o.queues;
-      return k;
-    }
+    if (p->q[k].first && p->q[k].running < p->q[k].most) return k;
   }
   return -1;
-}
-
-static bool runnable(const pool_t *p)
-{
-  for (int i = 0; i < p->o.queues; i++) {
-    if (p->q[i].first && p->q[i].running < p->q[i].most) return true;
-  }
-  return false;
 }
 
 static void *worker_main(void *arg);
@@ -92,7 +81,7 @@ static void grow(pool_t *p)
  */
 static void summon(pool_t *p)
 {
-  if (p->waking > 0 || !runnable(p)) return;
+  if (p->waking > 0 || choose(p) < 0) return;
   worker_t *w = p->idle;
   if (!w) {
     grow(p);
@@ -108,6 +97,7 @@ static pool_job_t *take(pool_t *p, int k)
 {
   queue_t *q = &p->q[k];
   pool_job_t *job = q->first;
+  p->next = (k + 1) % p->o.queues;
   q->first = job->next;
   if (!q->first) q->last = &q->first;
   q->waiting--;

@@ -32,7 +32,7 @@ static rc_t find_program(const char *name, char out[LIM_PATH], err_t *e)
   }
   for (size_t i = 0; i < COUNT_OF(folders); i++) {
     int n = snprintf(out, LIM_PATH, "%s/%s", folders[i], name);
-    if (n > 0 && n < LIM_PATH && access(out, X_OK) == 0) return rc(RC_OK);
+    if (n < LIM_PATH && access(out, X_OK) == 0) return rc(RC_OK);
   }
   return sys_fail(e, ENOENT, "proc_start", name);
 }
@@ -40,19 +40,21 @@ static rc_t find_program(const char *name, char out[LIM_PATH], err_t *e)
 /* In the child, between fork and exec: async-signal-safe calls only. Returns only by failing. */
 static void become(const char *program, const char *const *argv, int output)
 {
-  sigset_t none;
   int null = open("/dev/null", O_RDONLY);
   if (null < 0 || setpgid(0, 0) != 0) return;
   if (dup2(null, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0) return;
   /* Also what this process itself inherited; the report pipe goes with exec as before. */
   if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return;
+  if (!sys_signals_default()) return;
   umask(022);
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, NULL);
-  for (int s = 1; s < NSIG; s++) {
-    if (s != SIGKILL && s != SIGSTOP) signal(s, SIG_DFL);
-  }
   execve(program, (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)environment);
+}
+
+/* Waits for the end of a child: its status, or -1. */
+static int collect(pid_t pid)
+{
+  int status;
+  return TEMP_FAILURE_RETRY(waitpid(pid, &status, 0)) == pid ? status : -1;
 }
 
 /* Forks; the child's exec error, if any, comes back through a pipe that exec closes. */
@@ -68,18 +70,13 @@ static rc_t start(const char *program, const char *const *argv, int output, pid_
   if (pid == 0) {
     become(program, argv, output);
     int err = errno;
-    ssize_t n = write(wr, &err, sizeof err);
-    _exit(n == (ssize_t)sizeof err ? 127 : 126);
+    _exit(sys_write_all(wr, slice_of(&err, sizeof err)) ? 127 : 126);
   }
   sys_close(&wr);
   setpgid(pid, pid); /* also from here, so that the group exists before a kill */
   int err = 0;
-  ssize_t n;
-  do n = read(rd, &err, sizeof err);
-  while (n < 0 && errno == EINTR);
-  if (n == (ssize_t)sizeof err) {
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
-    }
+  if (sys_read_all(rd, &err, sizeof err) == (ssize_t)sizeof err) {
+    collect(pid);
     return sys_fail(e, err, "proc_start", program);
   }
   *ret_pid = pid;
@@ -93,8 +90,7 @@ static bool drain(int fd, buf_t *out)
 {
   uint8_t chunk[CHUNK];
   for (;;) {
-    ssize_t n = read(fd, chunk, sizeof chunk);
-    if (n < 0 && errno == EINTR) continue;
+    ssize_t n = TEMP_FAILURE_RETRY(read(fd, chunk, sizeof chunk));
     if (n < 0) return errno == EAGAIN;
     if (n == 0) return false;
     size_t room = out->cap - out->n;
@@ -150,12 +146,9 @@ rc_t proc_run(const proc_spec_t *spec, buf_t *out, proc_result_t *ret, err_t *e)
     attend(spec, pid, pidfd, rd, out, &r);
   }
 
-  int status = 0;
-  pid_t got;
-  do got = waitpid(pid, &status, 0);
-  while (got < 0 && errno == EINTR);
+  int status = collect(pid);
+  if (status < 0) return sys_fail(e, errno, "proc_wait", program);
   drain(rd, out);
-  if (got != pid) return sys_fail(e, errno, "proc_wait", program);
   if (WIFEXITED(status)) r.exit_code = WEXITSTATUS(status);
   if (WIFSIGNALED(status)) r.signal = WTERMSIG(status);
   *ret = r;

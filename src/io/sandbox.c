@@ -45,9 +45,11 @@ typedef struct ll_ruleset {
   uint64_t fs, net, scoped;
 } ll_ruleset_t;
 
-static int ll_abi(void)
+static MUST rc_t ll_abi(int *ret, err_t *e)
 {
-  return (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+  *ret = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+  if (*ret >= 1) return rc(RC_OK);
+  return err_set(e, RC_INVALID, "sandbox_landlock", "CERTCTL_SANDBOX", "must be off: this kernel has no Landlock");
 }
 
 static uint64_t ll_known_fs(int abi)
@@ -79,9 +81,8 @@ static MUST rc_t ll_add(int ruleset, const sandbox_path_t *p, uint64_t known, er
 
 rc_t sandbox_files(const sandbox_path_t *paths, size_t n, err_t *e)
 {
-  int abi = ll_abi();
-  if (abi < 1)
-    return err_set(e, RC_INVALID, "sandbox_landlock", "CERTCTL_SANDBOX", "must be off: this kernel has no Landlock");
+  int abi;
+  TRY(ll_abi(&abi, e));
   ll_ruleset_t attr = {.fs = ll_known_fs(abi)};
   size_t size = offsetof(ll_ruleset_t, net);
   if (abi >= 6) {
@@ -103,8 +104,8 @@ rc_t sandbox_files(const sandbox_path_t *paths, size_t n, err_t *e)
 
 rc_t sandbox_supported(err_t *e)
 {
-  if (ll_abi() < 1)
-    return err_set(e, RC_INVALID, "sandbox_landlock", "CERTCTL_SANDBOX", "must be off: this kernel has no Landlock");
+  int abi;
+  TRY(ll_abi(&abi, e));
   if (seccomp_api_get() < 2)
     return err_set(e, RC_INVALID, "sandbox_seccomp", "CERTCTL_SANDBOX",
                    "must be off: this kernel has no seccomp filter");
@@ -182,42 +183,46 @@ static const int net_denied[] = {
 static const int net_denied_families[] = {AF_PACKET, AF_VSOCK, AF_ALG, AF_KEY,  AF_BLUETOOTH, AF_CAN,
                                           AF_XDP,    AF_RDS,   AF_TIPC, AF_NFC, AF_KCM};
 
+/* Keeps the first failure of many. */
+static void first(int *r, int got)
+{
+  if (*r == 0) *r = got;
+}
+
 static int add_signer(scmp_filter_ctx ctx)
 {
+  const uint32_t allow = SCMP_ACT_ALLOW;
+  const scmp_datum_t self = (scmp_datum_t)getpid();
   int r = 0;
-  for (size_t i = 0; i < sizeof signer_calls / sizeof *signer_calls && r == 0; i++)
-    r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, signer_calls[i], 0);
+  for (size_t i = 0; i < COUNT_OF(signer_calls); i++) first(&r, seccomp_rule_add(ctx, allow, signer_calls[i], 0));
   /* Memory never becomes code, and mappings are never of files. */
-  if (r == 0)
-    r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
-                         SCMP_A4(SCMP_CMP_MASKED_EQ, UINT32_MAX, UINT32_MAX));
-  if (r == 0)
-    r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+  first(&r, seccomp_rule_add(ctx, allow, SCMP_SYS(mmap), 2, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
+                             SCMP_A4(SCMP_CMP_MASKED_EQ, UINT32_MAX, UINT32_MAX)));
+  first(&r, seccomp_rule_add(ctx, allow, SCMP_SYS(mprotect), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)));
   /* abort() and failpoints: signals to itself only. */
-  pid_t self = getpid();
-  if (r == 0) r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(kill), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)self));
-  if (r == 0) r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)self));
+  first(&r, seccomp_rule_add(ctx, allow, SCMP_SYS(kill), 1, SCMP_A0(SCMP_CMP_EQ, self)));
+  first(&r, seccomp_rule_add(ctx, allow, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_EQ, self)));
   return r;
 }
 
 static int add_net(scmp_filter_ctx ctx)
 {
   const uint32_t refuse = SCMP_ACT_ERRNO(EPERM);
-  pid_t self = getpid();
+  const scmp_datum_t self = (scmp_datum_t)getpid();
   int r = 0;
-  for (size_t i = 0; i < sizeof net_denied / sizeof *net_denied && r == 0; i++) {
-    r = seccomp_rule_add(ctx, refuse, net_denied[i], 0);
-    if (r == -EDOM) r = 0; /* a call that this machine's architecture does not have */
+  for (size_t i = 0; i < COUNT_OF(net_denied); i++) {
+    int got = seccomp_rule_add(ctx, refuse, net_denied[i], 0);
+    if (got != -EDOM) first(&r, got); /* a call that this machine's architecture does not have */
   }
-  for (size_t i = 0; i < sizeof net_denied_families / sizeof *net_denied_families && r == 0; i++)
-    r = seccomp_rule_add(ctx, refuse, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)net_denied_families[i]));
+  for (size_t i = 0; i < COUNT_OF(net_denied_families); i++)
+    first(&r, seccomp_rule_add(ctx, refuse, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)net_denied_families[i])));
   /* Threads, not processes. clone3 hides its flags in memory; without it the C library falls back to clone. */
-  if (r == 0) r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
-  if (r == 0) r = seccomp_rule_add(ctx, refuse, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
+  first(&r, seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0));
+  first(&r, seccomp_rule_add(ctx, refuse, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0)));
   /* Signals to itself only. */
-  if (r == 0) r = seccomp_rule_add(ctx, refuse, SCMP_SYS(kill), 1, SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)self));
-  if (r == 0) r = seccomp_rule_add(ctx, refuse, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)self));
-  if (r == 0) r = seccomp_rule_add(ctx, refuse, SCMP_SYS(tkill), 0);
+  first(&r, seccomp_rule_add(ctx, refuse, SCMP_SYS(kill), 1, SCMP_A0(SCMP_CMP_NE, self)));
+  first(&r, seccomp_rule_add(ctx, refuse, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_NE, self)));
+  first(&r, seccomp_rule_add(ctx, refuse, SCMP_SYS(tkill), 0));
   return r;
 }
 
@@ -228,8 +233,8 @@ rc_t sandbox_calls(sandbox_calls_set_t set, err_t *e)
   if (!ctx) return err_set(e, RC_NOMEM, "sandbox_seccomp", NULL, "out of memory");
   int r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
   /* A binary tree: the cost of a call does not grow with the list. */
-  if (r == 0) (void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-  if (r == 0) r = signer ? add_signer(ctx) : add_net(ctx);
+  (void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+  first(&r, signer ? add_signer(ctx) : add_net(ctx));
   if (r == 0) r = seccomp_load(ctx);
   seccomp_release(ctx);
   if (r == 0) return rc(RC_OK);

@@ -28,7 +28,9 @@ rc_t sock_wait(const sock_t *s, int what, const sock_patience_t *w)
   for (;;) {
     int64_t left_us = w->deadline_us - time_mono_us(w->time);
     if (left_us <= 0) return rc(RC_TIMEOUT);
-    int n = poll(&p, 1, left_us < TICK_MS * INT64_C(1000) ? (int)(left_us / 1000 + 1) : TICK_MS);
+    int64_t ms = left_us / 1000 + 1;
+    if (ms > TICK_MS) ms = TICK_MS;
+    int n = poll(&p, 1, (int)ms);
     if (n > 0) return rc(RC_OK);
     if (n < 0 && errno != EINTR) return rc(RC_IO);
     if (w->tick && !w->tick(w->self)) return rc(RC_AGAIN);
@@ -46,7 +48,7 @@ static rc_t io_class(int err)
 rc_t sock_read(const sock_t *s, void *out, size_t n, size_t *ret_n)
 {
   ssize_t got = recv(s->fd, out, n, 0);
-  if (got < 0) return io_class(errno);
+  if (got == -1) return io_class(errno);
   if (got == 0) return rc(RC_CLOSED);
   *ret_n = (size_t)got;
   return rc(RC_OK);
@@ -55,7 +57,7 @@ rc_t sock_read(const sock_t *s, void *out, size_t n, size_t *ret_n)
 rc_t sock_write(const sock_t *s, const void *p, size_t n, size_t *ret_n)
 {
   ssize_t put = send(s->fd, p, n, MSG_NOSIGNAL);
-  if (put < 0) return io_class(errno);
+  if (put == -1) return io_class(errno);
   *ret_n = (size_t)put;
   return rc(RC_OK);
 }

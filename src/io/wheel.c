@@ -70,7 +70,7 @@ static void turn_one(wheel_t *w, int64_t now_ms, void (*fire)(wheel_node_t *n, v
 
 void wheel_turn(wheel_t *w, int64_t now_ms, void (*fire)(wheel_node_t *n, void *self), void *self)
 {
-  int64_t last = now_ms / WHEEL_TICK_MS;
-  if (last - w->tick > WHEEL_SLOTS) w->tick = last - WHEEL_SLOTS; /* asleep for long: once round is all */
+  int64_t last = now_ms / WHEEL_TICK_MS, oldest = last - WHEEL_SLOTS;
+  if (w->tick < oldest) w->tick = oldest; /* asleep for long: once round is all */
   while (w->tick <= last) turn_one(w, now_ms, fire, self);
 }

@@ -138,7 +138,9 @@ static void or_default(int64_t *v, int64_t def)
 int http_server_loops(void)
 {
   long cores = sysconf(_SC_NPROCESSORS_ONLN);
-  return cores < 1 ? 1 : cores > HTTP_LOOPS_MAX ? HTTP_LOOPS_MAX : (int)cores;
+  if (cores < 1) cores = 1;
+  if (cores > HTTP_LOOPS_MAX) cores = HTTP_LOOPS_MAX;
+  return (int)cores;
 }
 
 static void set_defaults(http_server_options_t *o)

@@ -215,6 +215,19 @@ static void named_keys(void **state)
   conf_fini(&c);
 }
 
+/* One note a name, whichever entries are its. */
+static void rotation_is_noted_once_a_name(void **state)
+{
+  set("CERTCTL_API_KEYS_NAMED", "a:1,b:1,b:2,c:1,b:3,c:2");
+  conf_t c = load(SP_SERVER);
+  assert_int_equal(c.nwarnings, 2);
+  assert_slice(c.warnings[0].fields[0].text, "b");
+  assert_int_equal(c.warnings[0].fields[1].num, 3);
+  assert_slice(c.warnings[1].fields[0].text, "c");
+  assert_int_equal(c.warnings[1].fields[1].num, 2);
+  conf_fini(&c);
+}
+
 static void named_keys_refused(void **state)
 {
   static const struct {
@@ -226,6 +239,11 @@ static void named_keys_refused(void **state)
       {"a:k,b:k:root", "must be name:key or name:key:admin, comma separated; entry 2 is not"},
       {"a:k:admin:x", "must be name:key or name:key:admin, comma separated; entry 1 is not"},
       {"a:k:", "must be name:key or name:key:admin, comma separated; entry 1 is not"},
+      {"@:k", "must be name:key or name:key:admin, comma separated; entry 1 is not"},
+      {"[:k", "must be name:key or name:key:admin, comma separated; entry 1 is not"},
+      {"`:k", "must be name:key or name:key:admin, comma separated; entry 1 is not"},
+      {"{:k", "must be name:key or name:key:admin, comma separated; entry 1 is not"},
+      {"/:k", "must be name:key or name:key:admin, comma separated; entry 1 is not"},
       {"a b:k", "must be name:key or name:key:admin, comma separated; entry 1 is not"},
       {"a:k,a:k", "must not repeat an entry; entry 2 does"},
       {"a:k,b:k,a:l:admin", "must give one name the same right in every entry; entry 3 differs"},
@@ -236,6 +254,20 @@ static void named_keys_refused(void **state)
     set("CERTCTL_API_KEYS_NAMED", t[i].value);
     refused(SP_SERVER, line);
   }
+}
+
+static void longest_key_name(void **state)
+{
+  char pair[256 + 3];
+  memset(pair, 'a', 256);
+  memcpy(pair + 256, ":k", 3);
+  set("CERTCTL_API_KEYS_NAMED", pair);
+  refused(SP_SERVER, HEAD "CERTCTL_API_KEYS_NAMED must be name:key or name:key:admin, comma separated; entry 1 is not");
+  memcpy(pair + 1, "azAZ09_-", 8); /* the ends of what a name may be made of */
+  set("CERTCTL_API_KEYS_NAMED", pair + 1);
+  conf_t c = load(SP_SERVER);
+  assert_int_equal(c.keys[0].name.n, 255);
+  conf_fini(&c);
 }
 
 static void too_many_keys(void **state)
@@ -419,12 +451,62 @@ static void unknown_settings_warn(void **state)
   conf_fini(&c);
 }
 
+/* What is nearest may differ in a quarter of what stands behind the prefix, no more. */
+static void nearest_name(void **state)
+{
+  static const char *const t[][2] = {
+      {"CERTCTL_" "DATABASE_XYZ", "CERTCTL_DATABASE_URL"}, {"CERTCTL_" "DATABAZE_XYZ", NULL},
+      {"CERTCTL_" "SERVER_POST", "CERTCTL_SERVER_PORT"},   {"CERTCTL_" "STATEDIR", "CERTCTL_STATE_DIR"},
+  };
+  for (size_t i = 0; i < COUNT_OF(t); i++) {
+    set(t[i][0], "x");
+    conf_t c = load(SP_SERVER);
+    assert_int_equal(c.nwarnings, 1);
+    assert_int_equal(c.warnings[0].nfields, t[i][1] ? 2 : 1);
+    if (t[i][1]) assert_slice(c.warnings[0].fields[1].text, t[i][1]);
+    conf_fini(&c);
+    unsetenv(t[i][0]);
+  }
+}
+
+/* What conf_start_log writes, read back through a pipe. */
+static void start_logs_each_warning_once(void **state)
+{
+  char text[1024];
+  int fds[2];
+  set("CERTCTL_LOG_LEVEL", "warn");
+  set("CERTCTL_LOG_FORMAT", "text");
+  set("CERTCTL_UNHEARD_OF", "x");
+  set("CERTCTL_DATABASE_MIGRATIONS_PATH", "./migrations");
+  conf_t c = load(SP_SERVER);
+  assert_int_equal(pipe(fds), 0);
+  log_sink(fds[1]);
+  conf_start_log(&c);
+  log_sink(1);
+  close(fds[1]);
+  ssize_t n = read(fds[0], text, sizeof text);
+  close(fds[0]);
+  assert_true(n > 0 && !log_on(LOG_INFO) && log_on(LOG_WARN));
+  size_t lines = 0;
+  for (ssize_t i = 0; i < n; i++) lines += text[i] == '\n';
+  assert_int_equal(lines, 2);
+  assert_non_null(memmem(text, (size_t)n, "CERTCTL_UNHEARD_OF", strlen("CERTCTL_UNHEARD_OF")));
+  assert_true(text[0] != '{');
+  log_setup(LOG_INFO, false);
+  conf_fini(&c);
+}
+
 static void too_long_a_value(void **state)
 {
   static char big[64 * 1024 + 2];
   memset(big, 'x', sizeof big - 1);
   set("CERTCTL_STATE_DIR", big);
   refused(SP_SERVER, HEAD "CERTCTL_STATE_DIR must have at most 65536 bytes");
+  big[64 * 1024] = 0;
+  set("CERTCTL_STATE_DIR", big);
+  conf_t c = load(SP_SERVER);
+  assert_int_equal(c.state_dir.n, 64 * 1024);
+  conf_fini(&c);
 }
 
 static size_t count_of(char **v, const char *start)
@@ -505,6 +587,21 @@ static void table_is_sound(void **state)
   }
 }
 
+static void dump_has_every_row_in_order(void **state)
+{
+  BUF_SCOPED buf_t out = buf_heap(256 * 1024);
+  slice_t rest, line, name, last = {NULL, 0};
+  size_t n, lines = 0;
+  (void)conf_settings(&n);
+  conf_dump(&out);
+  for (rest = buf_slice(&out); slice_split(&rest, '\n', &line) && line.n > 0; lines++) {
+    assert_true(slice_split(&line, '\t', &name));
+    assert_true(slice_cmp(last, name) <= 0);
+    last = name;
+  }
+  assert_int_equal(lines, n);
+}
+
 int main(int argc, char **argv)
 {
   if (argc == 2 && strcmp(argv[1], "--scrub") == 0) return scrub_child();
@@ -517,7 +614,9 @@ int main(int argc, char **argv)
       cmocka_unit_test_setup(edges_of_ranges_are_accepted, clean_environment),
       cmocka_unit_test_setup(refusals_come_in_order, clean_environment),
       cmocka_unit_test_setup(named_keys, clean_environment),
+      cmocka_unit_test_setup(rotation_is_noted_once_a_name, clean_environment),
       cmocka_unit_test_setup(named_keys_refused, clean_environment),
+      cmocka_unit_test_setup(longest_key_name, clean_environment),
       cmocka_unit_test_setup(too_many_keys, clean_environment),
       cmocka_unit_test_setup(bare_keys_are_admins, clean_environment),
       cmocka_unit_test_setup(open_access_needs_loopback, clean_environment),
@@ -528,10 +627,13 @@ int main(int argc, char **argv)
       cmocka_unit_test_setup(flags_refused, clean_environment),
       cmocka_unit_test_setup(cli_leaves_foreign_flags, clean_environment),
       cmocka_unit_test_setup(unknown_settings_warn, clean_environment),
+      cmocka_unit_test_setup(nearest_name, clean_environment),
+      cmocka_unit_test_setup(start_logs_each_warning_once, clean_environment),
       cmocka_unit_test_setup(too_long_a_value, clean_environment),
       cmocka_unit_test_setup(children_get_their_own, clean_environment),
       cmocka_unit_test_setup(every_allocation_may_fail, clean_environment),
       cmocka_unit_test_setup(table_is_sound, clean_environment),
+      cmocka_unit_test_setup(dump_has_every_row_in_order, clean_environment),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,6 +46,25 @@ void fix_close(fix_t *f)
   assert_int_equal(rmdir(f->dir), 0);
 }
 
+int fix_setup(void **state)
+{
+  static fix_t f;
+  fix_open(&f);
+  *state = &f;
+  return 0;
+}
+
+int fix_teardown(void **state)
+{
+  fix_close(*state);
+  return 0;
+}
+
+void fix_must(rc_t r, const err_t *e)
+{
+  if (!rc_ok(r)) fail_msg("%s: %s %s", rc_name(r), e->reason ? e->reason : "", e->value);
+}
+
 rc_t try_team(db_t *db, arena_t *a, const char *id, const char *name, int64_t at_us, err_t *e)
 {
   team_t t = {slice_str(id), slice_str(name), S(""), {at_us}, {at_us}};
@@ -95,18 +114,4 @@ int sql_run(const fix_t *f, const char *sql)
   int code = sqlite3_exec(s, sql, NULL, NULL, NULL);
   (void)sqlite3_close(s);
   return code;
-}
-
-int fix_setup(void **state)
-{
-  static fix_t f;
-  fix_open(&f);
-  *state = &f;
-  return 0;
-}
-
-int fix_teardown(void **state)
-{
-  fix_close(*state);
-  return 0;
 }

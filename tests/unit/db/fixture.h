@@ -25,16 +25,19 @@ typedef struct fix {
   db_t *db;
 } fix_t;
 
-/* Setup and teardown of a test: its state is a fresh store. */
-int fix_setup(void **state);
-int fix_teardown(void **state);
-
 /* A fresh store in a new folder, with the demo rows. */
 void fix_open(fix_t *f);
 /* Closes and opens the same file again. */
 void fix_reopen(fix_t *f, size_t max_conns);
 /* Closes, and removes the folder. */
 void fix_close(fix_t *f);
+
+/* The two as cmocka's set-up and tear-down of a test; *state is the fix_t. */
+int fix_setup(void **state);
+int fix_teardown(void **state);
+
+/* Fails the test with the error's words. */
+void fix_must(rc_t r, const err_t *e);
 
 /* One team, stored; fails the test otherwise. */
 void put_team(fix_t *f, const char *id, const char *name, int64_t at_us);

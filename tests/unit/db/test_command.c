@@ -1,6 +1,8 @@
 /* Commands: what is stored, what is refused and why, what wakes and bumps. */
 #include "fixture.h"
 
+#include "db/cmd.h"
+
 #include <sqlite3.h>
 #include <stdio.h>
 
@@ -43,6 +45,7 @@ static void test_unique(void **state)
   err_t e = {0};
   put_team(f, "team-1", "one", 1);
   expect(try_team(f->db, f->a, "team-2", "one", 1, &e), &e, RC_CONFLICT, "unique", "teams.name");
+  assert_false(e.retry); /* it would fail again */
   e = (err_t){0};
   expect(try_team(f->db, f->a, "team-1", "two", 1, &e), &e, RC_CONFLICT, "unique", "teams.id");
   assert_int_equal(sql_number(f, "select count(*) from teams where id like 'team-%'"), 1);
@@ -311,12 +314,39 @@ static void test_read_only(void **state)
   db_close(db);
 }
 
+/* What is wrong with a command is said when it is submitted, and nothing of it is stored. */
+static void test_commands_have_limits(void **state)
+{
+  fix_t *f = *state;
+  err_t e = {0};
+  int64_t before = sql_number(f, "select count(*) from teams");
+  for (int touches = 1; touches <= 64; touches *= 2) {
+    cmd_t *c = cmd_new(f->a);
+    team_t t = {S("t-x"), S("x"), S(""), {1}, {1}};
+    cmd_add(c, list_insert(f->a, &res_team, &t), 1);
+    for (int i = 0; i < touches; i++) cmd_touch(c, "teams");
+    rc_t r = db_submit(f->db, c, &e);
+    assert_int_equal(r.code, touches <= CMD_TOUCH_MAX ? RC_OK : RC_FULL);
+    if (rc_ok(r)) assert_int_equal(sql_run(f, "delete from teams where id = 't-x'"), 0);
+  }
+  cmd_t *c = cmd_new(f->a);
+  stmt_t s = list_delete(f->a, &res_team, S("t-platform"));
+  s.vals = NULL;
+  cmd_add(c, s, 1);
+  assert_int_equal(db_submit(f->db, c, &e).code, RC_NOMEM);
+  cmd_add(NULL, s, 1);
+  cmd_touch(NULL, "teams");
+  cmd_wake(NULL, 'a', S("x"));
+  assert_int_equal(db_submit(f->db, NULL, &e).code, RC_NOMEM);
+  assert_int_equal(sql_number(f, "select count(*) from teams"), before);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, fix_setup, fix_teardown)
     T(seeds), T(reopen_keeps), T(unique), T(guard), T(foreign_key_and_check), T(append_only), T(one_live_job), T(stamps), T(stamps_known),
-    T(wake), T(misuse), T(small_arena), T(url), T(newer_schema), T(read_only),
+    T(wake), T(misuse), T(commands_have_limits), T(small_arena), T(url), T(newer_schema), T(read_only),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,18 +6,13 @@
 
 enum { NAME = 1, ENVIRONMENT = 4, OWNER = 5, STATUS = 9, EXPIRES = 11, CREATED = 12, UPDATED = 13 };
 
-static void must(rc_t r, const err_t *e)
-{
-  if (!rc_ok(r)) fail_msg("%s: %s %s", rc_name(r), e->reason ? e->reason : "", e->value);
-}
-
 static void store(fix_t *f, const certificate_t *rows, size_t n)
 {
   for (size_t i = 0; i < n; i += 100) {
     err_t e = {0};
     cmd_t *c = cmd_new(f->a);
     for (size_t k = i; k < n && k < i + 100; k++) cmd_add(c, list_insert(f->a, &res_certificate, &rows[k]), 1);
-    must(db_submit(f->db, c, &e), &e);
+    fix_must(db_submit(f->db, c, &e), &e);
   }
 }
 
@@ -44,9 +39,9 @@ static page_t ask(fix_t *f, list_query_t q)
   q.res = &res_certificate;
   if (!q.page) q.page = 1;
   if (!q.per_page) q.per_page = 50;
-  must(db_read_begin(f->db, &r, &e), &e);
+  fix_must(db_read_begin(f->db, &r, &e), &e);
   db_read_limits(r, LIST_STATEMENTS, (uint32_t)q.per_page + 3);
-  must(list_page(r, f->a, &q, &rows, &p.n, &p.total, &e), &e);
+  fix_must(list_page(r, f->a, &q, &rows, &p.n, &p.total, &e), &e);
   db_read_end(r);
   p.rows = rows;
   return p;
@@ -64,8 +59,8 @@ static void test_round_trip(void **state)
   in.environment = S("");
   store(f, &in, 1);
   db_read_t *r = NULL;
-  must(db_read_begin(f->db, &r, &e), &e);
-  must(list_get(r, f->a, &res_certificate, S("cert-1"), &out, &e), &e);
+  fix_must(db_read_begin(f->db, &r, &e), &e);
+  fix_must(list_get(r, f->a, &res_certificate, S("cert-1"), &out, &e), &e);
   assert_int_equal(list_get(r, f->a, &res_certificate, S("cert-2"), &out, &e).code, RC_NOTFOUND);
   db_read_end(r);
   assert_true(slice_eq(out.name, in.name));
@@ -90,12 +85,12 @@ static void test_update_and_delete(void **state)
   row.created_at.us = 9;
   cmd_t *c = cmd_new(f->a);
   cmd_add(c, list_update(f->a, &res_certificate, &row, 1u << NAME | 1u << STATUS | 1u), 1);
-  must(db_submit(f->db, c, &e), &e);
+  fix_must(db_submit(f->db, c, &e), &e);
   assert_int_equal(sql_number(f, "select count(*) from managed_certificates where name = 'b.example' and status = 'Active' and created_at = 5"), 1);
   c = cmd_new(f->a);
   cmd_add(c, list_update(f->a, &res_certificate, &row, 0), 1); /* nothing to set: is it there? */
   cmd_add(c, list_delete(f->a, &res_certificate, S("cert-1")), 1);
-  must(db_submit(f->db, c, &e), &e);
+  fix_must(db_submit(f->db, c, &e), &e);
   assert_int_equal(sql_number(f, "select count(*) from managed_certificates"), 0);
 }
 
@@ -197,7 +192,7 @@ static void test_page_bounds(void **state)
   size_t n = 7;
   int64_t total = 7;
   db_read_t *r = NULL;
-  must(db_read_begin(f->db, &r, &e), &e);
+  fix_must(db_read_begin(f->db, &r, &e), &e);
   const list_query_t bad[] = {{.res = &res_team, .sort = -1, .page = 1, .per_page = 0}, {.res = &res_team, .sort = -1, .page = 0, .per_page = 1},
                               {.res = &res_team, .sort = -1, .page = 1, .per_page = LIST_ROWS_MAX + 1}};
   for (size_t i = 0; i < COUNT_OF(bad); i++) assert_int_equal(list_page(r, f->a, &bad[i], &rows, &n, &total, &e).code, RC_INVALID);
@@ -343,6 +338,113 @@ static void test_many_shapes(void **state)
       assert_int_equal(p.total, 1);
     }
   }
+  /* More than is kept for this resource now pass by; another one's texts are kept all the same. */
+  assert_true(list_update(f->a, &res_certificate, &row, 1u << NAME | 1u << EXPIRES | 1u << STATUS).sql->passing);
+  assert_false(list_delete(f->a, &res_job, S("j")).sql->passing);
+}
+
+/* The limits of a list, each met exactly and passed by one. */
+static void test_limits(void **state)
+{
+  fix_t *f = *state;
+  list_filter_t filters[LIST_FILTERS_MAX + 1];
+  for (size_t i = 0; i < COUNT_OF(filters); i++) filters[i] = (list_filter_t){.field = OWNER, .op = LO_EQ, .value = val_text(S("o-alice"))};
+  const struct {
+    list_query_t q;
+    int32_t code;
+  } t[] = {
+      {{.page = 1, .per_page = 1}, RC_OK},
+      {{.page = 1, .per_page = LIST_ROWS_MAX}, RC_OK},
+      {{.page = 1, .per_page = LIST_ROWS_MAX + 1}, RC_INVALID},
+      {{.page = 1, .per_page = 0}, RC_INVALID},
+      {{.page = 0, .per_page = 1}, RC_INVALID},
+      {{.page = 0, .per_page = 1, .by_cursor = true, .after_id = S("")}, RC_OK},
+      {{.page = INT64_MAX, .per_page = LIST_ROWS_MAX}, RC_OK}, /* behind the end */
+      {{.page = 1, .per_page = 1, .filters = filters, .nfilters = LIST_FILTERS_MAX}, RC_OK},
+      {{.page = 1, .per_page = 1, .filters = filters, .nfilters = LIST_FILTERS_MAX + 1}, RC_FULL},
+  };
+  for (size_t i = 0; i < COUNT_OF(t); i++) {
+    err_t e = {0};
+    db_read_t *r = NULL;
+    void *rows;
+    size_t n;
+    int64_t total;
+    list_query_t q = t[i].q;
+    q.res = &res_certificate;
+    q.sort = -1;
+    fix_must(db_read_begin(f->db, &r, &e), &e);
+    rc_t got = list_page(r, f->a, &q, &rows, &n, &total, &e);
+    db_read_end(r);
+    if (got.code != t[i].code) fail_msg("row %zu: %s", i, rc_name(got));
+  }
+}
+
+/* What is composed, for both engines: columns, parameters, casts. */
+static void test_texts(void **state)
+{
+  fix_t *f = *state;
+  const team_t t = {S("t"), S("n"), S(""), {1}, {1}};
+  const certificate_t c = sample_certificate("c", "n", 1);
+  const struct {
+    stmt_t s;
+    const char *sqlite, *pg;
+  } rows[] = {
+      {list_insert(f->a, &res_team, &t),
+       "insert into \"teams\" (\"id\", \"name\", \"description\", \"created_at\", \"updated_at\") values (?1, ?2, ?3, ?4, ?5)",
+       "insert into \"teams\" (\"id\", \"name\", \"description\", \"created_at\", \"updated_at\")"
+       " values ($1::text, $2::text, $3::text, $4::timestamptz, $5::timestamptz)"},
+      {list_update(f->a, &res_certificate, &c, 1u << ENVIRONMENT | 1u << UPDATED),
+       "update \"managed_certificates\" set \"environment\" = ?1, \"updated_at\" = ?2 where \"id\" = ?3",
+       "update \"managed_certificates\" set \"environment\" = $1::text, \"updated_at\" = $2::timestamptz where \"id\" = $3::text"},
+      {list_update(f->a, &res_team, &t, UINT64_MAX), /* the id and what is no field stay out */
+       "update \"teams\" set \"name\" = ?1, \"description\" = ?2, \"created_at\" = ?3, \"updated_at\" = ?4 where \"id\" = ?5",
+       "update \"teams\" set \"name\" = $1::text, \"description\" = $2::text, \"created_at\" = $3::timestamptz,"
+       " \"updated_at\" = $4::timestamptz where \"id\" = $5::text"},
+      {list_update(f->a, &res_team, &t, 1), "update \"teams\" set \"id\" = \"id\" where \"id\" = ?1",
+       "update \"teams\" set \"id\" = \"id\" where \"id\" = $1::text"},
+      {list_delete(f->a, &res_team, S("t")), "delete from \"teams\" where \"id\" = ?1", "delete from \"teams\" where \"id\" = $1::text"},
+  };
+  for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    assert_non_null(rows[i].s.sql);
+    assert_string_equal(rows[i].s.sql->text[DB_SQLITE], rows[i].sqlite);
+    assert_string_equal(rows[i].s.sql->text[DB_PG], rows[i].pg);
+    assert_int_equal(rows[i].s.sql->nvals, rows[i].s.nvals);
+    assert_string_equal(rows[i].s.sql->table, i == 1 ? "managed_certificates" : "teams");
+    assert_int_equal(rows[i].s.sql->removes, i == COUNT_OF(rows) - 1);
+  }
+  stmt_t s = list_insert(f->a, &res_certificate, &c);
+  assert_non_null(strstr(s.sql->text[DB_PG], "$4::text[],")); /* the names: the one array of that engine's own kind */
+  assert_non_null(strstr(s.sql->text[DB_PG], "$11::jsonb,"));
+}
+
+/* Counts the statements of each kind: "get", "insert" … */
+static void count_kind(void *self, const sql_text_t *t)
+{
+  static const char *const kinds[] = {"get", "insert", "update", "delete", "count", "page", "anchor"};
+  int *n = self;
+  for (size_t i = 0; i < COUNT_OF(kinds); i++)
+    if (strcmp(t->name, kinds[i]) == 0) n[i]++;
+}
+
+/*
+ * Two directions an order, with a page from a remembered row and the search for that row where the column is never
+ * NULL; a page and a count a filter, times also before and after.
+ */
+static void test_every_shape(void **state)
+{
+  static const struct {
+    const resource_t *res;
+    int want[7];
+  } t[] = {
+      {&res_team, {1, 1, 1, 1, 1 + 1, 4 + 1, 2}},
+      {&res_certificate, {1, 1, 1, 1, 1 + 15, 5 * 4 + 2 * 2 + 15, 5 * 2}},
+  };
+  for (size_t i = 0; i < COUNT_OF(t); i++) {
+    int n[7] = {0};
+    list_each_shape(t[i].res, count_kind, n);
+    for (size_t k = 0; k < COUNT_OF(n); k++)
+      if (n[k] != t[i].want[k]) fail_msg("%s: %d of kind %zu, not %d", t[i].res->name, n[k], k, t[i].want[k]);
+  }
 }
 
 int main(void)
@@ -350,7 +452,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, fix_setup, fix_teardown)
     T(round_trip), T(update_and_delete), T(search_signs), T(filters), T(orders), T(page_bounds), T(cursor_walk), T(page_walk),
-    T(far_pages), T(total_follows), T(many_shapes),
+    T(far_pages), T(total_follows), T(many_shapes), T(limits), T(texts), T(every_shape),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,16 +15,11 @@
 #endif
 #endif
 
-static void must(rc_t r, const err_t *e)
-{
-  if (!rc_ok(r)) fail_msg("%s: %s %s", rc_name(r), e->reason ? e->reason : "", e->value);
-}
-
 static db_read_t *begin(fix_t *f)
 {
   err_t e = {0};
   db_read_t *r = NULL;
-  must(db_read_begin(f->db, &r, &e), &e);
+  fix_must(db_read_begin(f->db, &r, &e), &e);
   return r;
 }
 
@@ -34,7 +29,7 @@ static int64_t count_teams(fix_t *f, db_read_t *r)
   void *rows = NULL;
   size_t n = 0;
   int64_t total = 0;
-  must(list_page(r, f->a, &(list_query_t){.res = &res_team, .sort = -1, .page = 1, .per_page = 500}, &rows, &n, &total, &e), &e);
+  fix_must(list_page(r, f->a, &(list_query_t){.res = &res_team, .sort = -1, .page = 1, .per_page = 500}, &rows, &n, &total, &e), &e);
   assert_int_equal(n, total);
   return total;
 }
@@ -130,16 +125,16 @@ static void test_query_steps(void **state)
   fix_t *f = *state;
   err_t e = {0};
   db_read_t *r = begin(f);
-  must(db_query(r, sql_stamp_names(f->a), &e), &e);
-  must(db_next(r, &e), &e);
-  must(db_query(r, sql_stamp_names(f->a), &e), &e); /* ends the first */
+  fix_must(db_query(r, sql_stamp_names(f->a), &e), &e);
+  fix_must(db_next(r, &e), &e);
+  fix_must(db_query(r, sql_stamp_names(f->a), &e), &e); /* ends the first */
   int n = 0;
   slice_t s;
   rc_t res;
   while (rc_ok(res = db_next(r, &e))) {
     n++;
     assert_false(db_col_null(r, 0));
-    must(db_col_text_dup(r, 0, f->a, &s), &e);
+    fix_must(db_col_text_dup(r, 0, f->a, &s), &e);
     assert_true(s.n > 0);
   }
   assert_int_equal(res.code, RC_NOTFOUND);
@@ -149,9 +144,40 @@ static void test_query_steps(void **state)
   assert_int_equal(db_query(r, (stmt_t){&sql_text_stamp_own, NULL, 0}, &e).code, RC_INTERNAL);
   /* a statement that writes cannot run here */
   const val_t v[] = {val_text(S("teams")), val_text(S("self"))};
-  must(db_query(r, (stmt_t){&sql_text_stamp_own, v, 2}, &e), &e);
+  fix_must(db_query(r, (stmt_t){&sql_text_stamp_own, v, 2}, &e), &e);
   assert_int_equal(db_next(r, &e).code, RC_IO);
   assert_string_equal(e.reason, "read_only");
+  db_read_end(r);
+}
+
+/* One to DB_STAMP_MAX tables have a common stamp; which ones they are matters. */
+static void test_stamp_of_several_tables(void **state)
+{
+  static const char *const tables[DB_STAMP_MAX + 1] = {"teams", "owners", "jobs", "agents", "issuers"};
+  fix_t *f = *state;
+  err_t e = {0};
+  uint64_t one, both, again, v;
+  db_read_t *r = begin(f);
+  assert_int_equal(db_stamp(r, tables, 0, &v, &e).code, RC_FULL);
+  fix_must(db_stamp(r, tables, DB_STAMP_MAX, &v, &e), &e);
+  assert_int_equal(db_stamp(r, tables, DB_STAMP_MAX + 1, &v, &e).code, RC_FULL);
+  fix_must(db_stamp(r, tables, 1, &one, &e), &e);
+  fix_must(db_stamp(r, tables, 2, &both, &e), &e);
+  fix_must(db_stamp(r, tables, 1, &again, &e), &e);
+  assert_true(one == again);
+  db_read_end(r);
+  put_team(f, "team-1", "one", 1);
+  r = begin(f);
+  fix_must(db_stamp(r, tables, 1, &again, &e), &e);
+  assert_true(one != again);
+  fix_must(db_stamp(r, tables, 2, &again, &e), &e);
+  assert_true(both != again);
+  fix_must(db_stamp(r, tables + 1, 1, &one, &e), &e);
+  db_read_end(r);
+  put_team(f, "team-2", "two", 2);
+  r = begin(f);
+  fix_must(db_stamp(r, tables + 1, 1, &again, &e), &e);
+  assert_true(one == again);
   db_read_end(r);
 }
 
@@ -182,7 +208,7 @@ static void too_many_statements(fix_t *f)
   err_t e = {0};
   db_read_t *r = begin(f);
   db_read_limits(r, 2, 0);
-  for (int i = 0; i < 3; i++) must(db_query(r, sql_stamp_all(f->a), &e), &e);
+  for (int i = 0; i < 3; i++) fix_must(db_query(r, sql_stamp_all(f->a), &e), &e);
 }
 
 static void too_many_rows(fix_t *f)
@@ -205,7 +231,7 @@ static void within_limits(fix_t *f)
   err_t e = {0};
   db_read_t *r = begin(f);
   db_read_limits(r, 2, 2);
-  for (int i = 0; i < 2; i++) must(db_one(r, sql_stamp_all(f->a), &e), &e);
+  for (int i = 0; i < 2; i++) fix_must(db_one(r, sql_stamp_all(f->a), &e), &e);
 }
 
 static void test_rules(void **state)
@@ -243,10 +269,10 @@ static void *work(void *arg)
     team_t t;
     db_read_t *r = NULL;
     int n = snprintf(name, sizeof name, "w%d-%d", w->id, i);
-    must(try_team(w->f->db, a, name, name, i, &e), &e);
+    fix_must(try_team(w->f->db, a, name, name, i, &e), &e);
     assert_int_equal(try_team(w->f->db, a, "dup", "Platform", i, &e).code, RC_CONFLICT);
-    must(db_read_begin(w->f->db, &r, &e), &e);
-    must(list_get(r, a, &res_team, slice_of(name, (size_t)n), &t, &e), &e);
+    fix_must(db_read_begin(w->f->db, &r, &e), &e);
+    fix_must(list_get(r, a, &res_team, slice_of(name, (size_t)n), &t, &e), &e);
     db_read_end(r);
     arena_reset(a);
   }
@@ -337,6 +363,7 @@ static void test_busy(void **state)
   assert_int_equal(sqlite3_exec(s, "begin immediate", NULL, NULL, NULL), SQLITE_OK);
   assert_int_equal(try_team(f->db, f->a, "busy", "busy", 1, &e).code, RC_AGAIN);
   assert_string_equal(e.reason, "busy");
+  assert_true(e.retry);
   assert_int_equal(sqlite3_exec(s, "rollback", NULL, NULL, NULL), SQLITE_OK);
   (void)sqlite3_close(s);
   put_team(f, "busy", "busy", 1);
@@ -346,7 +373,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, fix_setup, fix_teardown)
-    T(snapshot), T(pool_exhausted), T(surplus_closes), T(one_connection), T(query_steps), T(rules), T(many_threads), T(close_drains), T(busy),
+    T(snapshot), T(pool_exhausted), T(surplus_closes), T(one_connection), T(query_steps), T(stamp_of_several_tables), T(rules), T(many_threads), T(close_drains), T(busy),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /*
- * Channels, children and the sandbox, each confinement tried in a process of its own.
+ * Children and the sandbox, each confinement tried in a process of its own; watched files.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "in_child.h"
 #include "io/channel.h"
 #include "io/child.h"
 #include "io/sandbox.h"
@@ -15,11 +16,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static char folder[64];
@@ -37,17 +40,6 @@ static void put_file(const char *name, const char *text)
   assert_non_null(f);
   assert_true(fputs(text, f) >= 0);
   assert_int_equal(fclose(f), 0);
-}
-
-/* Runs one check in a child: 0 = as expected, otherwise a number that names the step. */
-static int in_child(int (*check)(void))
-{
-  int status;
-  pid_t pid = fork();
-  assert_true(pid >= 0);
-  if (pid == 0) _exit(check());
-  assert_int_equal(waitpid(pid, &status, 0), pid);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
 static int open_errno(const char *name, int flags)
@@ -80,6 +72,8 @@ static int check_files(void)
   return 0;
 }
 
+static void *nothing(void *arg) { return arg; }
+
 static int check_net_calls(void)
 {
   if (!rc_ok(sandbox_calls(SANDBOX_CALLS_NET, NULL))) return 1;
@@ -91,6 +85,9 @@ static int check_net_calls(void)
   if (fd < 0) return 6;
   char *none[] = {NULL};
   if (execve("/bin/true", none, none) == 0 || errno != EPERM) return 7;
+  if (syscall(SYS_clone3, NULL, 0) == 0 || errno != ENOSYS) return 8;
+  pthread_t t;
+  if (pthread_create(&t, NULL, nothing, NULL) != 0 || pthread_join(t, NULL) != 0) return 9;
   return 0;
 }
 
@@ -102,6 +99,74 @@ static int check_signer_calls(void)
   if (!rc_ok(channel_write(ends[0], slice_of(&c, 1), NULL))) return 2;
   (void)socket(AF_INET, SOCK_STREAM, 0);
   return 3; /* not reached */
+}
+
+/* Its own signals pass … */
+static int check_signer_own_signals(void)
+{
+  pid_t self = getpid();
+  if (!rc_ok(sandbox_calls(SANDBOX_CALLS_SIGNER, NULL))) return 1;
+  return kill(self, 0) == 0 && tgkill(self, self, 0) == 0 ? 0 : 2;
+}
+
+/* … those to others end it. */
+static int check_signer_signals(void)
+{
+  pid_t parent = getppid();
+  if (!rc_ok(sandbox_calls(SANDBOX_CALLS_SIGNER, NULL))) return 1;
+  (void)kill(parent, 0);
+  return 3; /* not reached */
+}
+
+static int check_signer_maps_no_code(void)
+{
+  if (!rc_ok(sandbox_calls(SANDBOX_CALLS_SIGNER, NULL))) return 1;
+  void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED || mprotect(p, 4096, PROT_READ) != 0) return 2;
+  (void)mprotect(p, 4096, PROT_READ | PROT_EXEC);
+  return 3; /* not reached */
+}
+
+static int check_net_signals(void)
+{
+  pid_t self = getpid(), parent = getppid();
+  if (!rc_ok(sandbox_calls(SANDBOX_CALLS_NET, NULL))) return 1;
+  if (tgkill(self, self, 0) != 0) return 2;
+  if (tgkill(parent, parent, 0) == 0 || errno != EPERM) return 3;
+  if (syscall(SYS_tkill, self, 0) == 0 || errno != EPERM) return 4;
+  return 0;
+}
+
+static int check_signals_ignored(void)
+{
+  static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE};
+  child_signals_ignore();
+  for (size_t i = 0; i < COUNT_OF(ignored); i++) (void)raise(ignored[i]);
+  return 0;
+}
+
+/* 0 would be the whole group, -1 everybody. */
+static int check_nobody_is_signalled(void)
+{
+  if (setpgid(0, 0) != 0) return 1;
+  child_signal(0, SIGKILL);
+  child_signal(getpid(), SIGUSR1);
+  return 2; /* not reached */
+}
+
+static int check_give(void)
+{
+  char path[128];
+  struct stat st;
+  err_t e = {0};
+  path_of("secret", path);
+  if (!rc_ok(sandbox_give(path, SANDBOX_UID_NET, &e))) return 1;
+  if (stat(path, &st) != 0 || st.st_uid != (geteuid() == 0 ? SANDBOX_UID_NET : geteuid())) return 2;
+  if (geteuid() != 0) return rc_ok(sandbox_give("/nonexistent", SANDBOX_UID_NET, &e)) ? 0 : 3;
+  if (!rc_is(sandbox_give("/nonexistent", SANDBOX_UID_NET, &e), RC_NOTFOUND)) return 4;
+  if (!rc_ok(sandbox_drop_root(SANDBOX_UID_NET, &e))) return 5;
+  if (!rc_ok(sandbox_drop_root(SANDBOX_UID_SIGNER, &e)) || getuid() != SANDBOX_UID_NET) return 6; /* no root: no change */
+  return rc_ok(sandbox_give("/nonexistent", SANDBOX_UID_NET, &e)) ? 0 : 7;
 }
 
 static int check_harden(void)
@@ -123,11 +188,38 @@ static void test_calls(void **state)
 {
   assert_int_equal(in_child(check_net_calls), 0);
   assert_int_equal(in_child(check_signer_calls), 1000 + SIGSYS);
+  assert_int_equal(in_child(check_signer_maps_no_code), 1000 + SIGSYS);
+}
+
+static void test_signals(void **state)
+{
+  assert_int_equal(in_child(check_signer_own_signals), 0);
+  assert_int_equal(in_child(check_signer_signals), 1000 + SIGSYS);
+  assert_int_equal(in_child(check_net_signals), 0);
+  assert_int_equal(in_child(check_signals_ignored), 0);
+  assert_int_equal(in_child(check_nobody_is_signalled), 1000 + SIGUSR1);
 }
 
 static void test_harden(void **state)
 {
+  assert_true(rc_ok(sandbox_supported(NULL)));
   assert_int_equal(in_child(check_harden), 0);
+  assert_int_equal(in_child(check_give), 0);
+}
+
+/* Beside this program, or this program itself; cap counts the zero at the end. */
+static void test_programs_beside_this_one(void **state)
+{
+  char self[512], found[512];
+  ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+  assert_true(n > 0);
+  self[n] = 0;
+  assert_true(rc_ok(child_program(NULL, found, (size_t)n + 1, NULL)));
+  assert_string_equal(found, self);
+  assert_true(rc_is(child_program(NULL, found, (size_t)n, NULL), RC_FULL));
+  memcpy(strrchr(self, '/') + 1, "x", 2);
+  assert_true(rc_ok(child_program("x", found, sizeof found, NULL)));
+  assert_string_equal(found, self);
 }
 
 static void test_missing_path_is_named(void **state)
@@ -136,40 +228,6 @@ static void test_missing_path_is_named(void **state)
   const sandbox_path_t missing = {"/nonexistent/file", SANDBOX_READ, false};
   assert_true(rc_is(sandbox_files(&missing, 1, &e), RC_NOTFOUND));
   assert_string_equal(e.value, "/nonexistent/file");
-}
-
-static void test_control_channel_hands_over_descriptors(void **state)
-{
-  char notice, text[16], path[128];
-  int ends[2], fds[CHANNEL_FDS], pipe[2];
-  size_t n;
-  err_t e = {0};
-  assert_true(rc_ok(channel_control(ends, &e)));
-  assert_true(rc_is(channel_take(ends[1], false, &notice, fds, &e), RC_AGAIN));
-  watch_t w = {.path = path};
-  path_of("readable", path);
-  int fd;
-  assert_true(rc_ok(watch_open(&w, &fd, &e)));
-  assert_true(rc_ok(channel_pipe(pipe, &e)));
-  assert_true(rc_ok(channel_fd_write(pipe[1], S("by pipe"), &e)));
-  channel_close(&pipe[1]);
-  const int both[] = {fd, pipe[0]};
-  assert_true(rc_ok(channel_post(ends[0], 'T', both, 2, &e)));
-  assert_true(rc_ok(channel_post(ends[0], 'R', NULL, 0, &e)));
-  channel_close(&fd);
-  channel_close(&pipe[0]);
-  assert_true(rc_ok(channel_take(ends[1], true, &notice, fds, &e)));
-  assert_int_equal(notice, 'T');
-  assert_true(rc_ok(channel_fd_read(&fds[0], text, sizeof text, &n, &e)));
-  assert_true(slice_is(slice_of(text, n), "readable text"));
-  assert_int_equal(fds[0], -1);
-  assert_true(rc_is(channel_fd_read(&fds[1], text, 3, &n, &e), RC_FULL));
-  assert_true(rc_ok(channel_take(ends[1], true, &notice, fds, &e)));
-  assert_int_equal(notice, 'R');
-  assert_int_equal(fds[0], -1);
-  channel_close(&ends[0]);
-  assert_true(rc_is(channel_take(ends[1], true, &notice, fds, &e), RC_CLOSED));
-  channel_close(&ends[1]);
 }
 
 static void test_watch_sees_changes_and_replacement(void **state)
@@ -200,6 +258,7 @@ static void test_child_gets_its_descriptors_and_ends_with_its_code(void **state)
   child_end_t end = {0};
   err_t e = {0};
   child_signals_hold();
+  assert_int_equal(child_signal_wait(0), 0);
   assert_true(rc_ok(channel_pipe(out, &e)) && rc_ok(channel_pipe(in, &e)));
   child_spec_t spec = {.path = "/bin/sh", .argv = argv, .env = env, .fds = {out[1], in[0]}, .nfds = 2};
   assert_true(rc_ok(child_start(&spec, &pid, &e)));
@@ -247,10 +306,11 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_files),
       cmocka_unit_test(test_calls),
+      cmocka_unit_test(test_signals),
       cmocka_unit_test(test_harden),
       cmocka_unit_test(test_missing_path_is_named),
-      cmocka_unit_test(test_control_channel_hands_over_descriptors),
       cmocka_unit_test(test_watch_sees_changes_and_replacement),
+      cmocka_unit_test(test_programs_beside_this_one),
       cmocka_unit_test(test_child_gets_its_descriptors_and_ends_with_its_code),
   };
   return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,18 +1,23 @@
 #include "io/file.h"
 #include "io/log_file.h"
+#include "io/watch.h"
 
 #include "base/log.h"
 #include "base/mem.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <seccomp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "in_child.h"
 
 static char root[64];
 static dir_t dir = {.fd = -1};
@@ -172,6 +177,10 @@ static void test_names_that_are_no_names(void **state)
     assert_true(rc_is(file_remove(&dir, bad[i], NULL), RC_INVALID));
   }
   assert_true(rc_is(file_write(&dir, longest, S("x"), FILE_PRIVATE, NULL), RC_INVALID));
+  longest[LIM_NAME] = '\0'; /* one byte more than fits with its zero */
+  assert_true(rc_is(file_write(&dir, longest, S("x"), FILE_PRIVATE, NULL), RC_INVALID));
+  longest[LIM_NAME - 1] = '\0';
+  assert_true(rc_ok(file_write(&dir, longest, S("x"), FILE_PRIVATE, NULL)));
   dir_t d = DIR_CLOSED;
   char name[LIM_NAME];
   assert_true(rc_is(dir_of(S("relative"), &d, name, NULL), RC_INVALID));
@@ -184,6 +193,33 @@ static void test_names_that_are_no_names(void **state)
   assert_true(rc_ok(dir_of(S("/x"), &d, name, NULL)));
   assert_string_equal(d.path, "/");
   dir_close(&d);
+}
+
+/* A directory of exactly LIM_PATH bytes, its zero included, is as long as a path may be. */
+static void test_paths_have_a_longest(void **state)
+{
+  char path[LIM_PATH + 16], name[LIM_NAME];
+  dir_t d = DIR_CLOSED;
+  err_t e = {0};
+  size_t n = strlen(root);
+  memcpy(path, root, n);
+  while (n < LIM_PATH - 1) n += (size_t)snprintf(path + n, sizeof path - n, "/%.*s", n + 100 < LIM_PATH - 1 ? 50 : LIM_PATH - 2 - (int)n,
+                                                 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+  assert_int_equal(n, LIM_PATH - 1);
+  assert_true(rc_ok(dir_private(path, &d, NULL)));
+  assert_string_equal(d.path, path);
+  assert_true(rc_is(log_file_open(&d, "x", &(log_file_t){.fd = -1}, NULL), RC_FULL));
+  dir_close(&d);
+  memcpy(path + n, "/f", 3);
+  assert_true(rc_ok(dir_of(slice_str(path), &d, name, NULL)));
+  dir_close(&d);
+  memcpy(path + n, "b", 2);
+  assert_true(rc_is(dir_private(path, &d, &e), RC_FULL));
+  assert_int_equal(strlen(e.value), ERR_VALUE_MAX - 1); /* its tail */
+  assert_int_equal(e.value[ERR_VALUE_MAX - 2], 'b');
+  assert_true(rc_is(dir_open(path, &d, NULL), RC_FULL));
+  memcpy(path + n, "b/f", 4);
+  assert_true(rc_is(dir_of(slice_str(path), &d, name, NULL), RC_FULL));
 }
 
 static void test_private_directories(void **state)
@@ -203,6 +239,17 @@ static void test_private_directories(void **state)
   assert_true(rc_ok(dir_private_at(&d, "one", &sub, NULL)));
   assert_int_equal(mode_of("deep/er/keys/one"), 0700);
   dir_close(&sub);
+  file_fail_after(0, false); /* the name of a new one must reach the disk; an old one's is there */
+  assert_true(rc_ok(dir_private_at(&d, "one", &sub, NULL)));
+  dir_close(&sub);
+  assert_true(rc_is(dir_private_at(&d, "two", &sub, NULL), RC_IO));
+  assert_true(rc_is(dir_private("/proc/none", &sub, NULL), RC_NOTFOUND));
+  assert_true(rc_is(dir_private("/dev/null/none", &sub, NULL), RC_NOTFOUND));
+  assert_int_equal(chdir(root), 0);
+  assert_true(rc_ok(dir_private("here", &sub, NULL)));
+  assert_int_equal(chdir("/"), 0);
+  assert_int_equal(mode_of("here"), 0700);
+  dir_close(&sub);
   char link[320];
   snprintf(link, sizeof link, "%s/link", path);
   assert_int_equal(symlink("/tmp", link), 0);
@@ -220,6 +267,12 @@ static void test_one_holder_of_a_lock(void **state)
   dir_t other = DIR_CLOSED;
   assert_true(rc_ok(dir_open(root, &other, NULL)));
   assert_true(dir_same(&dir, &other));
+  dir_t elsewhere = DIR_CLOSED;
+  assert_true(rc_ok(dir_private_at(&dir, "sub", &elsewhere, NULL)));
+  assert_false(dir_same(&dir, &elsewhere));
+  dir_close(&elsewhere);
+  assert_false(dir_same(&dir, &elsewhere));
+  assert_false(dir_same(&elsewhere, &dir));
   assert_true(rc_ok(dir_lock_try(&dir, NULL)));
   assert_true(rc_is(dir_lock_try(&other, NULL), RC_AGAIN));
   dir_close(&dir);
@@ -238,6 +291,73 @@ static void test_keep_is_the_same_file(void **state)
   assert_int_equal(b.mode, 0640);
   assert_int_equal(b.links, 1);
   assert_true(rc_is(file_keep(&dir, "a", "b", NULL), RC_CONFLICT));
+  assert_true(rc_is(file_keep(&dir, "none", "c", NULL), RC_NOTFOUND));
+  file_fail_after(0, false);
+  assert_true(rc_is(file_keep(&dir, "a", "c", NULL), RC_IO));
+  assert_int_equal(names(), 2);
+}
+
+/* In a process that may not make links, as on a file system that has none. */
+static int keep_without_links(void)
+{
+  file_info_t i;
+  scmp_filter_ctx c = seccomp_init(SCMP_ACT_ALLOW);
+  if (!c || seccomp_rule_add(c, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(linkat), 0) != 0 || seccomp_load(c) != 0) return 1;
+  if (!rc_ok(file_keep(&dir, "a", "b", NULL))) return 2;
+  if (!content_is("b", "x") || !rc_ok(file_info(&dir, "b", &i, NULL)) || i.mode != 0640 || i.links != 1) return 3;
+  return rc_is(file_keep(&dir, "a", "b", NULL), RC_CONFLICT) ? 0 : 4;
+}
+
+static void test_keep_copies_where_it_cannot_link(void **state)
+{
+  assert_true(rc_ok(file_create(&dir, "a", S("x"), (file_attr_t){0640, FILE_KEEP, FILE_KEEP}, NULL)));
+  assert_int_equal(in_child(keep_without_links), 0);
+}
+
+static void test_rename_and_removal(void **state)
+{
+  dir_t sub = DIR_CLOSED;
+  assert_true(rc_ok(dir_private_at(&dir, "sub", &sub, NULL)));
+  assert_true(rc_ok(file_create(&dir, "a", S("x"), FILE_PRIVATE, NULL)));
+  file_fail_after(0, false);
+  assert_true(rc_is(file_rename(&dir, "a", &sub, "b", NULL), RC_IO));
+  assert_true(rc_ok(file_rename(&dir, "a", &sub, "b", NULL)));
+  assert_true(rc_is(file_rename(&dir, "a", &sub, "b", NULL), RC_NOTFOUND));
+  assert_true(content_is("sub", "") == false && names() == 1);
+  file_fail_after(0, false);
+  assert_true(rc_is(file_remove(&sub, "b", NULL), RC_IO));
+  assert_true(rc_ok(file_remove(&sub, "b", NULL)));
+  assert_true(rc_is(file_remove(&sub, "b", NULL), RC_NOTFOUND));
+  dir_close(&sub);
+}
+
+/* In a program that was started without standard input, 0 is a descriptor as any other. */
+static int use_zero(void)
+{
+  BUF_SCOPED buf_t b = buf_heap(64);
+  dir_t d = DIR_CLOSED;
+  log_file_t f = {.fd = -1};
+  int fd = -1;
+  char path[256];
+  path_of(path, "f");
+  watch_t w = {.path = path};
+  (void)close(0);
+  if (!rc_ok(file_create(&dir, "f", S("text"), FILE_PRIVATE, NULL))) return 1;
+  if (!rc_ok(file_read(&dir, "f", 4, &b, NULL)) || !slice_is(buf_slice(&b), "text")) return 2;
+  if (!rc_ok(log_file_open(&dir, "log", &f, NULL)) || f.fd != 0) return 3;
+  log_file_close(&f);
+  if (!rc_ok(dir_open(root, &d, NULL)) || d.fd != 0) return 4;
+  dir_close(&d);
+  if (!rc_ok(dir_private_at(&dir, "sub", &d, NULL)) || d.fd != 0) return 5;
+  dir_close(&d);
+  if (names() != 3) return 6;
+  if (!rc_ok(watch_open(&w, &fd, NULL)) || fd != 0) return 7;
+  return 0;
+}
+
+static void test_descriptor_zero_is_one(void **state)
+{
+  assert_int_equal(in_child(use_zero), 0);
 }
 
 static void test_links_point(void **state)
@@ -251,7 +371,11 @@ static void test_links_point(void **state)
   assert_true(rc_ok(file_info(&dir, "current", &i, NULL)));
   assert_int_equal(i.kind, FILE_LINK);
   assert_true(rc_is(file_pointee(&dir, "current", to, 5, NULL), RC_FULL));
+  assert_true(rc_ok(file_pointee(&dir, "current", to, 6, NULL)));
   assert_int_equal(names(), 1);
+  assert_true(rc_ok(file_create(&dir, "a", S("x"), FILE_PRIVATE, NULL)));
+  assert_true(rc_is(file_pointee(&dir, "a", to, sizeof to, NULL), RC_INVALID));
+  assert_true(rc_is(file_pointee(&dir, "none", to, sizeof to, NULL), RC_NOTFOUND));
 }
 
 static void test_growing_file(void **state)
@@ -264,16 +388,32 @@ static void test_growing_file(void **state)
   assert_true(rc_ok(log_file_append(&f, S("first"), NULL)));
   assert_true(rc_ok(log_file_append(&f, S("second"), NULL)));
   assert_true(rc_ok(log_file_sync(&f, NULL)));
+  file_fail_after(0, false);
+  assert_true(rc_is(log_file_sync(&f, NULL), RC_IO));
+  file_fail_after(0, false);
+  assert_true(rc_is(log_file_append(&f, S("lost"), NULL), RC_IO));
+  assert_true(rc_ok(log_file_cut(&f, 11, NULL)));
   assert_int_equal(f.size, 11);
   assert_true(rc_ok(log_file_read(&f, 5, out, sizeof out, &n, NULL)));
   assert_true(slice_is(slice_of(out, n), "second"));
+  assert_true(rc_ok(log_file_read(&f, 5, out, 3, &n, NULL)));
+  assert_true(slice_is(slice_of(out, n), "sec"));
   assert_true(rc_ok(log_file_cut(&f, 5, NULL)));
   assert_true(rc_is(log_file_cut(&f, 6, NULL), RC_INVALID));
   log_file_close(&f);
   assert_true(content_is("log", "first"));
   assert_true(rc_ok(log_file_open(&dir, "log", &f, NULL)));
   assert_int_equal(f.size, 5);
+  assert_true(rc_ok(log_file_view(&dir, "log", &g, NULL))); /* the lock is the writer's alone */
+  assert_true(rc_is(log_file_append(&g, S("x"), NULL), RC_IO));
+  log_file_close(&g);
+  assert_true(rc_is(log_file_read(&g, 0, out, 1, &n, NULL), RC_IO));
   log_file_close(&f);
+  assert_true(rc_is(log_file_view(&dir, "none", &g, NULL), RC_NOTFOUND));
+  char path[256];
+  path_of(path, "pipe");
+  assert_int_equal(mkfifo(path, 0600), 0);
+  assert_true(rc_is(log_file_open(&dir, "pipe", &g, NULL), RC_INVALID));
 }
 
 int main(void)
@@ -286,11 +426,15 @@ int main(void)
     T(test_owner_that_cannot_be_given_is_an_error),
     T(test_reading_is_capped_and_follows_nothing),
     T(test_names_that_are_no_names),
+    T(test_paths_have_a_longest),
     T(test_private_directories),
     T(test_one_holder_of_a_lock),
     T(test_keep_is_the_same_file),
+    T(test_keep_copies_where_it_cannot_link),
+    T(test_rename_and_removal),
     T(test_links_point),
     T(test_growing_file),
+    T(test_descriptor_zero_is_one),
   };
   snprintf(root, sizeof root, "/tmp/certctl-file-%d", (int)getpid());
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <setjmp.h>
@@ -246,18 +247,49 @@ static void test_listen_faults(void **state)
   for (int i = 0; i < 3; i++) (void)close(fds[i]);
   assert_int_equal(loop_listen_open(S("127.0.0.1"), port, 2, fds, &again, &e).code, RC_OK);
   for (int i = 0; i < 2; i++) (void)close(fds[i]);
-  static const char *const bad[] = {"example.test", "127.0.0.1.5", "1.2.3", "[::1", "a b"};
+  assert_int_equal(loop_listen_open(S("[127.0.0.1]"), 0, 1, more, &again, &e).code, RC_OK);
+  (void)close(more[0]);
+  static const char *const bad[] = {"example.test", "127.0.0.1.5", "1.2.3", "[::1", "[127.0.0.1", "127.0.0.1]", "[]", "a b",
+                                    "0000:0000:0000:0000:0000:0000:0000:0000:0000:0001"};
   for (size_t i = 0; i < COUNT_OF(bad); i++) {
     assert_int_equal(loop_listen_open(slice_str(bad[i]), 0, 1, more, &again, &e).code, RC_INVALID);
     assert_string_equal(e.value, bad[i]);
   }
 }
 
+/* Out of memory is not mistaken for a fault of the system. */
+static void test_no_memory(void **state)
+{
+  for (long n = 0; n < 2; n++) {
+    loop_t *l = NULL;
+    mem_fail_after(n);
+    assert_int_equal(loop_new(&l, NULL).code, RC_NOMEM);
+    mem_fail_after(-1);
+    assert_null(l);
+  }
+  int fd;
+  uint16_t port;
+  loop_listener_t *ln = NULL;
+  start();
+  assert_int_equal(loop_listen_open(S("127.0.0.1"), 0, 1, &fd, &port, NULL).code, RC_OK);
+  mem_fail_after(0);
+  assert_int_equal(loop_listen(loop, fd, &echo_ops, NULL, &ln, NULL).code, RC_NOMEM);
+  mem_fail_after(-1);
+  assert_int_equal(fcntl(fd, F_GETFD), -1); /* closed */
+  assert_null(ln);
+  assert_int_equal(loop_listen_open(S("127.0.0.1"), 0, 1, &fd, &port, NULL).code, RC_OK);
+  assert_int_equal(loop_listen(loop, fd, &echo_ops, NULL, &ln, NULL).code, RC_OK);
+  loop_listen_close(ln);
+  loop_listen_close(ln);
+  loop_listen_close(NULL);
+  finish();
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_tasks), cmocka_unit_test(test_timer), cmocka_unit_test(test_streams), cmocka_unit_test(test_accept_without_memory),
-    cmocka_unit_test(test_listen_faults),
+    cmocka_unit_test(test_listen_faults), cmocka_unit_test(test_no_memory),
   };
   (void)sem_init(&done, 0, 0);
   big = malloc(BIG);

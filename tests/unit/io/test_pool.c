@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include "../eventually.h"
+
 enum { JOBS = 20000 };
 
 typedef struct job {

@@ -1,6 +1,7 @@
 #include "io/proc.h"
 
 #include "base/limits.h"
+#include "base/mem.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -10,6 +11,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "still_clock.h"
 
 static int ticks;
 
@@ -112,6 +115,24 @@ static void test_environment_is_ours_to_choose(void **state)
   assert_non_null(memmem(out.p, out.n, "PATH=", 5));
 }
 
+/* No more than a path holds, as far as it was not for the system to say. */
+static void test_program_names_have_a_longest(void **state)
+{
+  static char name[LIM_PATH + 1];
+  BUF_SCOPED buf_t out = buf_heap(100);
+  proc_result_t r = {0};
+  proc_spec_t spec = {.argv = ARGV(name), .deadline_ms = 1000, .time = &timesrc_system};
+  memset(name, '/', LIM_PATH);
+  memcpy(name + LIM_PATH - 9, "bin/true", 9); /* LIM_PATH - 1 bytes: as long as can be */
+  assert_true(rc_ok(proc_run(&spec, &out, &r, NULL)));
+  memcpy(name + LIM_PATH - 8, "bin/true", 9);
+  name[LIM_PATH - 9] = '/';
+  assert_true(rc_is(proc_run(&spec, &out, &r, NULL), RC_IO));
+  name[LIM_PATH] = 0;
+  memset(name, 'x', LIM_PATH);
+  assert_true(rc_is(proc_run(&spec, &out, &r, NULL), RC_NOTFOUND));
+}
+
 static void test_split(void **state)
 {
   const char *argv[PROC_ARGS + 1];
@@ -122,6 +143,11 @@ static void test_split(void **state)
   assert_string_equal(argv[1], "-s");
   assert_string_equal(argv[2], "reload");
   assert_null(argv[3]);
+  MEM_SCOPED char *exact = mem_alloc(4); /* ends with its last byte: a look behind it would be seen */
+  assert_non_null(exact);
+  memcpy(exact, "true", 4);
+  assert_true(rc_ok(proc_split(slice_of(exact, 4), a, argv, NULL)));
+  assert_string_equal(argv[0], "true");
   const char banned[] = ";|&$`(){}<>\\\"'\r\n";
   for (size_t i = 0; i < sizeof banned; i++) { /* the zero at the end too */
     char text[] = "true x y";
@@ -152,6 +178,19 @@ static void test_pause_ticks(void **state)
   assert_int_equal(ticks, 1);
 }
 
+static void test_deadline_is_over_when_it_comes(void **state)
+{
+  BUF_SCOPED buf_t out = buf_heap(100);
+  proc_result_t r = {0};
+  proc_spec_t spec = {.argv = ARGV("sleep", "1"), .deadline_ms = 0, .time = &still_clock};
+  assert_true(rc_ok(proc_run(&spec, &out, &r, NULL)));
+  assert_true(r.timed_out);
+  assert_int_equal(r.signal, SIGKILL);
+  ticks = 0;
+  proc_pause(0, &still_clock, tick, NULL);
+  assert_int_equal(ticks, 0);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -160,9 +199,11 @@ int main(void)
     cmocka_unit_test(test_deadline_kills_the_group),
     cmocka_unit_test(test_a_child_that_stays_is_not_waited_for),
     cmocka_unit_test(test_programs_that_cannot_start),
+    cmocka_unit_test(test_program_names_have_a_longest),
     cmocka_unit_test(test_environment_is_ours_to_choose),
     cmocka_unit_test(test_split),
     cmocka_unit_test(test_pause_ticks),
+    cmocka_unit_test(test_deadline_is_over_when_it_comes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,9 @@
 
 #include <cmocka.h>
 
+#include "in_child.h"
+#include "still_clock.h"
+
 typedef struct pair {
   sock_t ours;
   int theirs;
@@ -122,6 +125,23 @@ static void test_waits(void **state)
   close(p.theirs);
 }
 
+static void test_deadline_is_over_when_it_comes(void **state)
+{
+  pair_t p = pair_new();
+  int left = 3;
+  sock_patience_t w = {.deadline_us = STILL_US, .time = &still_clock, .tick = count_tick, .self = &left};
+  assert_int_equal(write(p.theirs, "x", 1), 1);
+  assert_int_equal(sock_wait(&p.ours, SOCK_READ, &w).code, RC_TIMEOUT);
+  assert_int_equal(left, 3);
+  sock_t s = SOCK_CLOSED;
+  assert_int_equal(sock_connect(S("127.0.0.1"), 1, &w, &s, NULL).code, RC_TIMEOUT);
+  w.deadline_us++;
+  assert_true(rc_ok(sock_wait(&p.ours, SOCK_READ, &w)));
+  assert_int_equal(sock_connect(S("127.0.0.1"), 1, &w, &s, NULL).code, RC_IO); /* refused: nobody listens */
+  sock_close(&p.ours);
+  close(p.theirs);
+}
+
 static void test_names(void **state)
 {
   static const char *const bad[] = {"", "no-such-name.invalid", "a b"};
@@ -139,12 +159,49 @@ static void test_names(void **state)
   assert_int_equal(sock_connect(S("127.0.0.1"), 1, &w, &s, NULL).code, RC_TIMEOUT);
 }
 
+/* A name may have as many bytes as a DNS name has; the resolver says what it thinks of one. */
+static void test_longest_name(void **state)
+{
+  char name[254];
+  sock_patience_t w = patience(2000, NULL, NULL);
+  sock_t s = SOCK_CLOSED;
+  err_t e = {0};
+  memset(name, 'a', sizeof name);
+  assert_true(rc_is(sock_connect(slice_of(name, 253), 1, &w, &s, &e), RC_NOTFOUND));
+  assert_string_equal(e.text, "cannot find the server's name");
+  assert_true(e.retry);
+  assert_true(rc_is(sock_connect(slice_of(name, 254), 1, &w, &s, &e), RC_NOTFOUND));
+  assert_string_equal(e.text, "is not a host name");
+}
+
+/* In a program that was started without standard input, 0 is a descriptor as any other. */
+static int use_zero(void)
+{
+  int fds[2];
+  char c;
+  size_t n;
+  (void)close(0);
+  if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0 || fds[0] != 0) return 1;
+  sock_t s = {fds[0]};
+  if (!rc_ok(sock_write(&s, "x", 1, &n))) return 2;
+  sock_close(&s);
+  return read(fds[1], &c, 1) == 1 && read(fds[1], &c, 1) == 0 ? 0 : 3;
+}
+
+static void test_descriptor_zero_is_one(void **state)
+{
+  assert_int_equal(in_child(use_zero), 0);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_read_and_write),
     cmocka_unit_test(test_waits),
+    cmocka_unit_test(test_deadline_is_over_when_it_comes),
     cmocka_unit_test(test_names),
+    cmocka_unit_test(test_longest_name),
+    cmocka_unit_test(test_descriptor_zero_is_one),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -102,8 +102,24 @@ static void test_change_while_firing(void **state)
   assert_int_equal(a.times, 2);
 }
 
+/* Under a clock that is looked at each millisecond: at the beginning of the tick behind the one it is due in. */
+static void test_fires_in_the_next_tick(void **state)
+{
+  static item_t it;
+  for (int64_t due = 1; due <= 3 * WHEEL_TICK_MS; due++) {
+    now = 0;
+    wheel_init(&wheel, now);
+    it = (item_t){.fired = -1};
+    wheel_set(&wheel, &it.node, due);
+    for (now = 1; now <= due + 2 * WHEEL_TICK_MS; now++) wheel_turn(&wheel, now, fire, NULL);
+    assert_int_equal(it.times, 1);
+    assert_int_equal(it.fired, (due / WHEEL_TICK_MS + 1) * WHEEL_TICK_MS);
+  }
+}
+
 int main(void)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_random), cmocka_unit_test(test_change_while_firing)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_random), cmocka_unit_test(test_change_while_firing),
+                                     cmocka_unit_test(test_fires_in_the_next_tick)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

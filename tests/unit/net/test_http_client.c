@@ -98,6 +98,9 @@ static bool answer(peer_t *p, const http1_head_t *h, slice_t body)
     {"/smuggle", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", false, true},
     {"/goodbye", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", true, false},
     {"/close", "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", true, false},
+    {"/all-it-may", "HTTP/1.1 200 OK\r\nContent-Length: 64\r\n\r\n0123456789012345678901234567890123456789012345678901234567890123", false, true},
+    {"/one-more", "HTTP/1.1 200 OK\r\nContent-Length: 65\r\n\r\n01234567890123456789012345678901234567890123456789012345678901234", false, false},
+    {"/empty", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false, true},
     {"/long", "HTTP/1.1 200 OK\r\nContent-Length: 4096\r\n\r\n", false, false},
     {"/long-chunks",
      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n41\r\n0123456789012345678901234567890123456789012345678901234567890123X\r\n0\r\n\r\n", false, false},
@@ -250,6 +253,7 @@ static void refused(world_t *w, const char *path, int32_t code, const char *reas
   http_answer_t a = {.status = -1};
   err_t e = {0};
   rc_t r = call(w, HTTP1_GET, path, (slice_t){0}, &a, &e);
+  assert_int_equal(e.retry, code == RC_CLOSED || code == RC_IO || code == RC_NOTFOUND); /* what may be different another time */
   if (r.code != code || !e.reason || (reason && strcmp(e.reason, reason) != 0)) fail_msg("%s: rc %d, %s", path, r.code, e.reason ? e.reason : "-");
   assert_int_equal(a.status, -1);
 }
@@ -313,6 +317,9 @@ static void test_refusals(void **state)
   refused(w, "/cut", RC_CLOSED, "http_closed"); /* no close_notify: it may have been cut by somebody */
   refused(w, "/short", RC_CLOSED, "http_closed");
   refused(w, "/long", RC_FULL, "http_body_max");
+  refused(w, "/one-more", RC_FULL, "http_body_max");
+  assert_int_equal(get(w, "/all-it-may").body.n, 64);
+  assert_int_equal(get(w, "/empty").body.n, 0);
   refused(w, "/long-chunks", RC_FULL, "http_body_max");
   refused(w, "/bad-chunk", RC_SYNTAX, NULL);
   refused(w, "/junk", RC_SYNTAX, NULL);

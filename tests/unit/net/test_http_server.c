@@ -21,6 +21,8 @@
 
 #include <cmocka.h>
 
+#include "../eventually.h"
+
 enum { ROOM = 40 << 20 };
 
 static http_server_t *server;
@@ -54,7 +56,7 @@ static void wait_for(const http_request_t *rq, http_response_t *rp)
   rp->park = !here && !rq->wait_over;
   rp->park_kind = 'k';
   rp->park_key = rq->head->query;
-  rp->park_ms = slice_is(rq->head->query, "short") ? 50 : 60000;
+  rp->park_ms = slice_is(rq->head->query, "short") ? 50 : slice_is(rq->head->query, "never") ? -1 : slice_is(rq->head->query, "atonce") ? 0 : 60000;
   rp->body = rq->wait_over ? S("nothing") : S("there");
 }
 
@@ -471,6 +473,38 @@ static void *waker(void *arg)
   return NULL;
 }
 
+/* A wish to wait that cannot be met is a fault of the application, and said so; the longest key is none. */
+static void test_park_that_cannot_be(void **state)
+{
+  char key[LIM_HTTP_PARK_KEY + 1], request[LIM_HTTP_PARK_KEY + 64];
+  serve((http_server_options_t){0});
+  memset(key, 'k', sizeof key);
+  for (int n = LIM_HTTP_PARK_KEY; n <= LIM_HTTP_PARK_KEY + 1; n++) {
+    peer_t p = join();
+    snprintf(request, sizeof request, "GET /park?%.*s HTTP/1.1\r\nHost: a\r\n\r\n", n, key);
+    say(&p, request);
+    if (n == LIM_HTTP_PARK_KEY) {
+      EVENTUALLY(http_server_stats(server).parked == 1);
+      atomic_store(&found, 1);
+      http_server_wake(server, 'k', slice_of(key, LIM_HTTP_PARK_KEY));
+      expect(&p, HTTP1_GET, 200, "there");
+      atomic_store(&found, 0);
+    } else {
+      expect(&p, HTTP1_GET, 500, "refused 500");
+    }
+    leave(&p);
+  }
+  peer_t p = join();
+  say(&p, GET("/park?never"));
+  expect(&p, HTTP1_GET, 500, "refused 500");
+  leave(&p);
+  p = join();
+  say(&p, GET("/park?atonce"));
+  expect(&p, HTTP1_GET, 200, "nothing");
+  leave(&p);
+  stop();
+}
+
 static void test_park_storm(void **state)
 {
   serve((http_server_options_t){0});
@@ -639,7 +673,7 @@ int main(void)
     cmocka_unit_test(test_answers),      cmocka_unit_test(test_headers),    cmocka_unit_test(test_pipeline),
     cmocka_unit_test(test_refusals),     cmocka_unit_test(test_expect_continue), cmocka_unit_test(test_slow_bytes),
     cmocka_unit_test(test_large_answer), cmocka_unit_test(test_timeouts),   cmocka_unit_test(test_plain_http),
-    cmocka_unit_test(test_park),         cmocka_unit_test(test_park_storm), cmocka_unit_test(test_mass_wake), cmocka_unit_test(test_full_queue),
+    cmocka_unit_test(test_park),         cmocka_unit_test(test_park_that_cannot_be), cmocka_unit_test(test_park_storm), cmocka_unit_test(test_mass_wake), cmocka_unit_test(test_full_queue),
     cmocka_unit_test(test_too_many),     cmocka_unit_test(test_drain),      cmocka_unit_test(test_stop_cuts),
     cmocka_unit_test(test_identity_and_address),
   };

@@ -1,5 +1,7 @@
 #include "net/tls.h"
 
+#include "base/limits.h"
+#include "base/mem.h"
 #include "identity.h"
 
 #include <openssl/ssl.h>
@@ -211,6 +213,37 @@ static void test_garbage(void **state)
   tls_client_free(c);
 }
 
+/* Files of a certificate and a key, and names, as long as may be, and one byte longer. */
+static void test_limits(void **state)
+{
+  enum { MOST = LIM_PEM_FILE };
+  uint8_t *text = mem_alloc(MOST + 1);
+  assert_non_null(text);
+  memset(text, '\n', MOST + 1);
+  memcpy(text, identity_cert, strlen(identity_cert));
+  tls_server_t *other = NULL;
+  assert_int_equal(tls_server_new(slice_of(text, MOST + 1), pem(identity_key), &other, &err).code, RC_FULL);
+  assert_int_equal(tls_server_new(slice_of(text, MOST), pem(identity_key), &other, &err).code, RC_OK);
+  tls_server_free(other);
+  other = NULL;
+  memset(text, '\n', MOST + 1);
+  memcpy(text, identity_key, strlen(identity_key));
+  assert_int_equal(tls_server_new(pem(identity_cert), slice_of(text, MOST + 1), &other, &err).code, RC_FULL);
+  assert_int_equal(tls_server_new(pem(identity_cert), slice_of(text, MOST), &other, &err).code, RC_OK);
+  tls_server_free(other);
+  tls_client_t *c = trusting();
+  tls_t *t = NULL;
+  for (size_t i = 0; i < 254; i++) text[i] = i % 50 == 49 ? '.' : 'a';
+  assert_int_equal(tls_connect(c, slice_of(text, 254), &t, &err).code, RC_INVALID);
+  assert_int_equal(tls_connect(c, S(""), &t, &err).code, RC_INVALID);
+  assert_int_equal(tls_connect(c, slice_of("a\0b", 3), &t, &err).code, RC_INVALID);
+  assert_null(t);
+  assert_int_equal(tls_connect(c, slice_of(text, 253), &t, &err).code, RC_OK);
+  tls_free(t);
+  tls_client_free(c);
+  mem_free(text);
+}
+
 /* Handshake of a plain OpenSSL client with these settings; true if it gets through. */
 static bool foreign(int max_version, const char *alpn)
 {
@@ -246,6 +279,10 @@ static void test_foreign_clients(void **state)
   assert_false(foreign(TLS1_2_VERSION, NULL));
   assert_true(foreign(TLS1_3_VERSION, "\x02h2\x08http/1.1"));
   assert_false(foreign(TLS1_3_VERSION, "\x02h2"));
+  assert_true(foreign(TLS1_3_VERSION, "\x08http/1.1\x02h2"));
+  assert_false(foreign(TLS1_3_VERSION, "\x08http/1.0"));
+  assert_false(foreign(TLS1_3_VERSION, "\x07http/1.\x01" "1"));
+  assert_false(foreign(TLS1_3_VERSION, "\x09http/1.1x"));
 }
 
 static int setup(void **state)
@@ -264,7 +301,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_exchange),   cmocka_unit_test(test_peer_is_verified), cmocka_unit_test(test_unverified),
     cmocka_unit_test(test_resumption), cmocka_unit_test(test_identity),         cmocka_unit_test(test_back_pressure),
-    cmocka_unit_test(test_garbage),    cmocka_unit_test(test_foreign_clients),
+    cmocka_unit_test(test_garbage),    cmocka_unit_test(test_foreign_clients),  cmocka_unit_test(test_limits),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }
