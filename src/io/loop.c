@@ -465,7 +465,8 @@ rc_t loop_stream_write(loop_stream_t *s, slice_t bytes)
   if (bytes.n == 0) return rc(RC_OK);
   size_t done = 0;
   while (s->queued == 0 && done < bytes.n) {
-    size_t part = bytes.n - done < (1u << 30) ? bytes.n - done : (1u << 30);
+    size_t part = bytes.n - done, most = 1u << 30;
+    if (part > most) part = most;
     uv_buf_t b = uv_buf_init((char *)(uintptr_t)(bytes.p + done), (unsigned int)part);
     int r = uv_try_write((uv_stream_t *)&s->tcp.uv, &b, 1);
     if (r == UV_EAGAIN) break;

@@ -93,8 +93,8 @@ static bool drain(int fd, buf_t *out)
     ssize_t n = TEMP_FAILURE_RETRY(read(fd, chunk, sizeof chunk));
     if (n < 0) return errno == EAGAIN;
     if (n == 0) return false;
-    size_t room = out->cap - out->n;
-    buf_put(out, slice_of(chunk, (size_t)n < room ? (size_t)n : room));
+    size_t got = (size_t)n, room = out->cap - out->n;
+    buf_put(out, slice_of(chunk, got < room ? got : room));
   }
 }
 

@@ -478,8 +478,7 @@ rc_t tls_send(tls_t *t, slice_t plain, buf_t *out, err_t *e)
   rc_t r = rc(RC_OK);
   while (rc_ok(r) && plain.n) {
     size_t put = 0;
-    size_t part = plain.n < (1u << 30) ? plain.n : (1u << 30);
-    int ok = SSL_write_ex(t->ssl, plain.p, part, &put);
+    int ok = SSL_write_ex(t->ssl, plain.p, plain.n, &put);
     if (ok == 1) plain = slice_sub(plain, put, plain.n);
     else r = step_failed(t, ok, e);
   }
@@ -493,7 +492,8 @@ void tls_close(tls_t *t, buf_t *out)
   t->close_sent = true;
   t->out = out;
   ERR_clear_error();
-  if (SSL_shutdown(t->ssl) < 0) ERR_clear_error();
+  (void)SSL_shutdown(t->ssl);
+  ERR_clear_error();
   t->out = NULL;
 }
 

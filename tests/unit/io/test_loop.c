@@ -250,7 +250,8 @@ static void test_listen_faults(void **state)
   assert_int_equal(loop_listen_open(S("[127.0.0.1]"), 0, 1, more, &again, &e).code, RC_OK);
   (void)close(more[0]);
   static const char *const bad[] = {"example.test", "127.0.0.1.5", "1.2.3", "[::1", "[127.0.0.1", "127.0.0.1]", "[]", "a b",
-                                    "0000:0000:0000:0000:0000:0000:0000:0000:0000:0001"};
+                                    "0000:0000:0000:0000:0000:0000:0000:0000:0000:0001",
+                                    "0000000000000000000000000000000000000000000000000000000000000001"}; /* LOOP_ADDR_MAX bytes */
   for (size_t i = 0; i < COUNT_OF(bad); i++) {
     assert_int_equal(loop_listen_open(slice_str(bad[i]), 0, 1, more, &again, &e).code, RC_INVALID);
     assert_string_equal(e.value, bad[i]);

@@ -1,4 +1,5 @@
 #include "net/http_server.h"
+#include "base/mem.h"
 #include "base/random.h"
 #include "net/tls.h"
 
@@ -415,19 +416,48 @@ static void test_timeouts(void **state)
   stop();
 }
 
+/* What begins as a method does is told so, be it one or not; the rest gets a TLS alert. */
 static void test_plain_http(void **state)
 {
+  static const struct {
+    const char *said;
+    bool told;
+  } t[] = {{GET("/"), true}, {"ACL / HTTP/1.1\r\n\r\n", true}, {"ZZZ\r\n", true}, {"@AAAAA", false}, {"[AAAAA", false}};
   serve((http_server_options_t){0});
-  int fd = dial();
-  assert_true(send(fd, GET("/"), sizeof GET("/") - 1, MSG_NOSIGNAL) > 0);
-  char text[512];
-  size_t n = 0;
-  for (ssize_t got; n < sizeof text - 1 && (got = recv(fd, text + n, sizeof text - 1 - n, 0)) > 0;) n += (size_t)got;
-  text[n] = 0;
-  assert_non_null(strstr(text, "HTTP/1.0 400"));
-  assert_non_null(strstr(text, "Client sent an HTTP request to an HTTPS server."));
-  (void)close(fd);
+  for (size_t i = 0; i < COUNT_OF(t); i++) {
+    int fd = dial();
+    assert_true(send(fd, t[i].said, strlen(t[i].said), MSG_NOSIGNAL) > 0);
+    char text[512];
+    size_t n = 0;
+    for (ssize_t got; n < sizeof text - 1 && (got = recv(fd, text + n, sizeof text - 1 - n, 0)) > 0;) n += (size_t)got;
+    text[n] = 0;
+    assert_int_equal(strstr(text, "HTTP/1.0 400") != NULL, t[i].told);
+    assert_int_equal(strstr(text, "Client sent an HTTP request to an HTTPS server.") != NULL, t[i].told);
+    (void)close(fd);
+  }
   stop();
+}
+
+/* Whichever of the first allocations fails, the start is refused and the port free again. */
+static void test_start_without_memory(void **state)
+{
+  http_server_options_t o = {.host = S("127.0.0.1"), .loops = 1, .workers = 1};
+  int failed = 0;
+  for (long n = 0; n < 60; n++) {
+    err_t e = {0};
+    http_server_t *s = NULL;
+    mem_fail_after(n);
+    rc_t r = http_server_start(&o, &app, slice_str(identity_cert), slice_str(identity_key), &s, &e);
+    mem_fail_after(-1);
+    if (rc_ok(r)) {
+      http_server_stop(s, 100);
+      continue;
+    }
+    failed++;
+    assert_null(s);
+    assert_true(rc_is(r, RC_NOMEM));
+  }
+  assert_true(failed > 5);
 }
 
 static void test_park(void **state)
@@ -672,7 +702,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_answers),      cmocka_unit_test(test_headers),    cmocka_unit_test(test_pipeline),
     cmocka_unit_test(test_refusals),     cmocka_unit_test(test_expect_continue), cmocka_unit_test(test_slow_bytes),
-    cmocka_unit_test(test_large_answer), cmocka_unit_test(test_timeouts),   cmocka_unit_test(test_plain_http),
+    cmocka_unit_test(test_large_answer), cmocka_unit_test(test_timeouts),   cmocka_unit_test(test_plain_http),  cmocka_unit_test(test_start_without_memory),
     cmocka_unit_test(test_park),         cmocka_unit_test(test_park_that_cannot_be), cmocka_unit_test(test_park_storm), cmocka_unit_test(test_mass_wake), cmocka_unit_test(test_full_queue),
     cmocka_unit_test(test_too_many),     cmocka_unit_test(test_drain),      cmocka_unit_test(test_stop_cuts),
     cmocka_unit_test(test_identity_and_address),
