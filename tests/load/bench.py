@@ -261,6 +261,7 @@ class Bench:
         self.issue(n // 4, body)
         sign, rows, request, ours = turns(lambda: self.inserted(self.store, "sign", n), lambda: self.inserted(self.store, "issue", n),
                                           lambda: raw.load(n), lambda: self.issue(n, body))
+        raw.stop()
         parts = f"sign+verify {sign:.1f}, rows {rows:.1f}, HTTPS {request:.1f}"
         self.t.put("10 issue over HTTPS, row + audit, FULL", sign + rows + request, ours, "us", 0.5, False, parts)
         self.t.put("issue, durable, HTTPS, against sign + rows", sign + rows, ours, "us", 0.5, False)
