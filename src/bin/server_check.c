@@ -109,7 +109,7 @@ static rc_t look_port(const conf_t *conf, const char **ret_note, err_t *e)
 int server_check(const conf_t *conf)
 {
   static const subject_t subjects[] = {{"settings", look_settings},
-                                         {"files", look_files},
+                                       {"files", look_files},
                                        {"store", look_store},
                                        {"ca", look_ca},
                                        {"sandbox", look_sandbox},

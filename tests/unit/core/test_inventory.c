@@ -5,8 +5,6 @@
 #include "core/deploy.h"
 #include "core/inventory.h"
 
-static const actor_t root = {.id = {(const uint8_t *)"root", 4}, .type = {(const uint8_t *)"APIKey", 6}};
-
 static int setup(void **state)
 {
   static world_t w;
@@ -27,7 +25,7 @@ static void create(world_t *w, const char *id, texts_t targets)
   certificate_t c = world_certificate(w, id, "www.example.test");
   err_t e = {0};
   c.target_ids = targets;
-  must(inventory_create(&w->core, w->a, &c, &root, &e), &e);
+  must(inventory_create(&w->core, w->a, &c, &world_root, &e), &e);
 }
 
 static const slice_t three[] = {
@@ -36,7 +34,7 @@ static const slice_t three[] = {
 static rc_t renew(world_t *w, bool force, slice_t *ret_job, err_t *e)
 {
   *e = (err_t){0};
-  return inventory_renew(&w->core, w->a, S("mc-1"), force, &root, ret_job, e);
+  return inventory_renew(&w->core, w->a, S("mc-1"), force, &world_root, ret_job, e);
 }
 
 static void test_a_new_certificate_has_one_job_per_agent(void **state)
@@ -71,7 +69,7 @@ static void test_what_a_certificate_must_not_name(void **state)
     c.sans = (texts_t){&san, 1};
     c.target_ids = (texts_t){&target, v[i].target != NULL};
     if (v[i].policy) c.renewal_policy_id = slice_str(v[i].policy);
-    assert_true(rc_is(inventory_create(&w->core, w->a, &c, &root, &e), RC_INVALID));
+    assert_true(rc_is(inventory_create(&w->core, w->a, &c, &world_root, &e), RC_INVALID));
     assert_string_equal(e.field, v[i].field);
   }
   assert_int_equal(COUNT("managed_certificates"), 0);
@@ -132,7 +130,7 @@ static void test_what_is_not_renewed(void **state)
 static rc_t deploy(world_t *w, const char *target, size_t *ret_n, err_t *e)
 {
   *e = (err_t){0};
-  return deploy_trigger(&w->core, w->a, S("mc-1"), slice_str(target), &root, ret_n, e);
+  return deploy_trigger(&w->core, w->a, S("mc-1"), slice_str(target), &world_root, ret_n, e);
 }
 
 static void test_a_deployment_goes_to_targets_that_count(void **state)
@@ -190,13 +188,13 @@ static void test_a_certificate_goes_to_as_many_targets_as_may_be(void **state)
   world_run(w, "certificate_target_mappings",
             "insert into certificate_target_mappings (certificate_id, target_id) select 'mc-1', id from "
             "deployment_targets where agent_id like 'many-%'");
-  assert_true(rc_is(inventory_map(&w->core, w->a, S("mc-1"), S("tgt-1"), true, &root, &e), RC_INVALID));
+  assert_true(rc_is(inventory_map(&w->core, w->a, S("mc-1"), S("tgt-1"), true, &world_root, &e), RC_INVALID));
   assert_string_equal(e.reason, "too_many_targets");
-  must(inventory_renew(&w->core, w->a, S("mc-1"), false, &root, &job, NULL), NULL);
+  must(inventory_renew(&w->core, w->a, S("mc-1"), false, &world_root, &job, NULL), NULL);
   assert_int_equal(world_number(w, "select count(distinct agent_id) from jobs where type = 'Issuance'"),
                    LIM_CERT_TARGETS);
   world_run(w, "managed_certificates", "update managed_certificates set last_renewal_at = 1");
-  must(deploy_trigger(&w->core, w->a, S("mc-1"), (slice_t){NULL, 0}, &root, &n, NULL), NULL);
+  must(deploy_trigger(&w->core, w->a, S("mc-1"), (slice_t){NULL, 0}, &world_root, &n, NULL), NULL);
   assert_int_equal(n, LIM_CERT_TARGETS);
   assert_int_equal(world_number(w, "select count(distinct target_id) from jobs where type = 'Deployment'"),
                    LIM_CERT_TARGETS);
@@ -222,9 +220,9 @@ static void test_archiving_cancels_what_is_under_way(void **state)
   world_t *w = *state;
   err_t e = {0};
   create(w, "mc-1", (texts_t){three, 1});
-  must(inventory_archive(&w->core, w->a, S("mc-1"), &root, &e), &e);
+  must(inventory_archive(&w->core, w->a, S("mc-1"), &world_root, &e), &e);
   assert_int_equal(COUNT("jobs where status = 'Cancelled' and last_error = 'certificate was archived'"), 1);
-  assert_true(rc_is(inventory_archive(&w->core, w->a, S("mc-1"), &root, &e), RC_NOTFOUND));
+  assert_true(rc_is(inventory_archive(&w->core, w->a, S("mc-1"), &world_root, &e), RC_NOTFOUND));
   assert_int_equal(COUNT("audit_events where action = 'certificate_archived'"), 1);
 }
 

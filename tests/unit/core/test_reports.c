@@ -8,7 +8,6 @@
 #include "work/jobs.h"
 
 static const actor_t agent = {.id = {(const uint8_t *)"agent-a", 7}, .type = {(const uint8_t *)"Agent", 5}};
-static const actor_t root = {.id = {(const uint8_t *)"root", 4}, .type = {(const uint8_t *)"APIKey", 6}};
 
 static int setup(void **state)
 {
@@ -175,7 +174,7 @@ static void test_what_an_endpoint_shows(void **state)
   err_t e;
   slice_t id = running(w);
   for (size_t i = 0; i < COUNT_OF(v); i++) {
-    must(verify(w, id, v[i].verified, v[i].error, i ? &root : &agent, &e), &e);
+    must(verify(w, id, v[i].verified, v[i].error, i ? &world_root : &agent, &e), &e);
     assert_true(slice_is(world_text(w, "select verification_status from jobs"), v[i].status));
     assert_int_equal(COUNT("jobs where verification_error is null"), v[i].error[0] == 0);
     assert_true(slice_is(world_text(w, "select action from audit_events order by id desc limit 1"), v[i].action));
@@ -228,20 +227,20 @@ static void test_what_keeps_an_agent(void **state)
   agent_retirement_t x;
   err_t e = {0};
   for (size_t i = 0; i < COUNT_OF(sentinels); i++)
-    assert_true(rc_is(agent_retire(&w->core, w->a, slice_str(sentinels[i]), true, S("r"), &root, &x, &e), RC_DENIED));
-  assert_true(rc_is(agent_retire(&w->core, w->a, S("agent-a"), false, S(""), &root, &x, &e), RC_CONFLICT));
+    assert_true(rc_is(agent_retire(&w->core, w->a, slice_str(sentinels[i]), true, S("r"), &world_root, &x, &e), RC_DENIED));
+  assert_true(rc_is(agent_retire(&w->core, w->a, S("agent-a"), false, S(""), &world_root, &x, &e), RC_CONFLICT));
   assert_true(x.counts.active_targets == 1 && x.counts.active_certificates == 0 && x.counts.pending_jobs == 0);
   world_run(w, "deployment_targets", "update deployment_targets set retired_at = 1");
   (void)put_job(w, "Issuance", "AwaitingCSR");
-  assert_true(rc_is(agent_retire(&w->core, w->a, S("agent-a"), false, S(""), &root, &x, &e), RC_CONFLICT));
+  assert_true(rc_is(agent_retire(&w->core, w->a, S("agent-a"), false, S(""), &world_root, &x, &e), RC_CONFLICT));
   assert_true(x.counts.active_targets == 0 && x.counts.pending_jobs == 1);
-  must(agent_retire(&w->core, w->a, S("agent-a"), true, S("old"), &root, &x, &e), &e);
+  must(agent_retire(&w->core, w->a, S("agent-a"), true, S("old"), &world_root, &x, &e), &e);
   assert_true(!x.already && job_is(w, "Cancelled"));
   assert_int_equal(COUNT("audit_events where action = 'agent_retirement_cascaded'"), 1);
   w->now = us_add_s(w->now, 60);
-  must(agent_retire(&w->core, w->a, S("agent-a"), false, S(""), &root, &x, &e), &e);
+  must(agent_retire(&w->core, w->a, S("agent-a"), false, S(""), &world_root, &x, &e), &e);
   assert_true(x.already && x.retired_at.us == us_add_s(w->now, -60).us);
-  must(agent_retire(&w->core, w->a, S("agent-b"), false, S(""), &root, &x, &e), &e);
+  must(agent_retire(&w->core, w->a, S("agent-b"), false, S(""), &world_root, &x, &e), &e);
   assert_int_equal(COUNT("audit_events where action = 'agent_retired'"), 1);
   assert_int_equal(COUNT("agents where id = 'agent-b' and retired_reason is null"), 1);
 }

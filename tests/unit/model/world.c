@@ -15,6 +15,8 @@ static int64_t mono(void *self)
   return time_mono_us(&timesrc_system);
 }
 
+const actor_t world_root = {.id = {(const uint8_t *)"root", 4}, .type = {(const uint8_t *)"APIKey", 6}};
+
 void must(rc_t r, const err_t *e)
 {
   char text[512] = "";

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "core/actor.h"
 #include "core/core.h"
 #include "db/list.h"
 #include "db/sql_stmts.h"
@@ -23,6 +24,9 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+
+/* An administrator of the tests. */
+extern const actor_t world_root;
 
 typedef struct world {
   char dir[64], signer_dir[96], url[96];
